@@ -1,0 +1,78 @@
+"""The command line: `photodb`. Each command group is a file of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # command: (module:object, one line for `photodb --help`)
+    "init": ("archive:init", "Make an archive, with an embedded PostgreSQL or at a URL."),
+    "doctor": ("archive:doctor", "Check the machine, the archive and its settings."),
+    "verify": ("archive:verify", "Check the archive for lost, doubled or orphaned rows."),
+    "db": ("db:db", "Start, stop, upgrade, dump or restore the archive's database."),
+    "telescope": ("telescope:telescope", "Describe telescopes and cameras."),
+    "ingest": ("ingest:ingest", "Read frames: measure, register, place on the sky, store."),
+    "refcat": ("refcat:refcat", "Load and list reference catalogues."),
+    "frame": ("frame:frame", "List, show, reject and restore frames."),
+    "qa": ("qa:qa", "Plot image quality and reject frames by thresholds."),
+    "shift": ("shift:shift", "Plot the shifts of the frames and reject wrong ones."),
+    "solve": ("solve:solve", "Fit zero points and spatial terms over all frames and stars."),
+    "solution": ("solution:solution", "List, show, compare, publish and drop solutions."),
+    "stats": ("stats:stats", "Compute noise, flags and variability indices of every source."),
+    "variables": ("variables:variables", "List candidates of variable stars, best first."),
+    "period": ("period:period", "Search the period of a source."),
+    "lightcurve": ("lightcurve:lightcurve", "Give the light curve at a position."),
+    "cone": ("cone:cone", "List the sources around a position."),
+    "query": ("query:query", "Ask the archive in SQL, read only."),
+    "export": ("export:export", "Write light curves and tables for other programs."),
+    "plot": ("plot:plot", "Plot noise, zero points, residuals or coverage."),
+    "run": ("run:run", "Do everything: ingest, solve, stats, with defaults."),
+    "runs": ("runs:runs", "List, show and undo what was done."),
+    "simulate": ("simulate:simulate", "Make frames of an invented sky with known truth."),
+    "demo": ("demo:demo", "Simulate two telescopes, run the chain, compare with the truth."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f".{module}", __name__), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PHOTODB"})
+@click.version_option(package_name="photodb", message="photodb %(version)s")
+@click.option(
+    "--archive",
+    "archive_location",
+    metavar="DIR-or-URL",
+    envvar="PHOTODB_ARCHIVE",
+    help="The archive; else PHOTODB_ARCHIVE, else ./photodb.toml.",
+)
+@click.pass_context
+def cli(ctx: click.Context, archive_location: str | None) -> None:
+    """Turn raw frames of many nights and telescopes into calibrated light curves and variable stars."""
+    ctx.obj = archive_location
+
+
+def main() -> None:
+    """Run the command line and end with the documented exit code."""
+    from .common import run_command_line
+
+    run_command_line(cli)
