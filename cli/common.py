@@ -58,7 +58,7 @@ def run_command_line(cli: click.Command, arguments: list[str] | None = None) -> 
     """Run a command and end the process with one of the documented exit codes.
 
     0 done, 1 some items failed, 2 usage, 3 configuration, connection or storage, 4 schema out of date,
-    5 nothing matched, 130 interrupted. A reader that closes the pipe early is no error. A bug stays a traceback.
+    5 nothing matched, 130 interrupted. A reader that closes the pipe early is no error; a bug is a traceback.
     """
     color = False if os.environ.get("NO_COLOR") else None
     try:
@@ -71,6 +71,7 @@ def run_command_line(cli: click.Command, arguments: list[str] | None = None) -> 
 
 def _invoke(cli: click.Command, arguments: list[str] | None, color: bool | None) -> int:
     """Run the command; return its exit code, having told on stderr what failed."""
+    stdout = sys.stdout
     try:
         result = cli.main(arguments, prog_name="photodb", standalone_mode=False, color=color)
         return result if isinstance(result, int) and not isinstance(result, bool) else 0
@@ -84,7 +85,8 @@ def _invoke(cli: click.Command, arguments: list[str] | None, color: bool | None)
         fail(str(error))
         return error.exit_code
     except SystemExit as error:
-        return _exit_code(error)
+        closed_pipe = sys.stdout is not stdout  # click wraps it and exits
+        return _reader_has_gone() if closed_pipe else _exit_code(error)
     except BrokenPipeError:
         return _reader_has_gone()
     except OSError as error:
@@ -93,9 +95,7 @@ def _invoke(cli: click.Command, arguments: list[str] | None, color: bool | None)
 
 
 def _exit_code(error: SystemExit) -> int:
-    """Return the code of an exit; click makes one of a closed pipe, which is no error here."""
-    if isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE:
-        return _reader_has_gone()
+    """Return the code of an exit, having told its text if it carries one."""
     if isinstance(error.code, int) or error.code is None:
         return error.code or 0
     fail(error.code)

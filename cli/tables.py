@@ -33,8 +33,8 @@ def write_table(
 
     Notes
     -----
-    `json` is one object with `schema_version` and `rows`; `jsonl` an object a line. NaN is null there and `nan`
-    in CSV; units go where the format has a place for them (table, JSON, ECSV, VOTable).
+    `json` is one object with `schema_version` and `rows`; `jsonl` an object a line. NaN is null there and
+    `nan` in CSV; units go where the format has a place for them (table, JSON, ECSV, VOTable).
     """
     out = stream or sys.stdout
     if fmt == "ecsv":
@@ -195,7 +195,14 @@ def _columns(table: Any, columns: Sequence[str]) -> dict[str, Any]:
     if isinstance(table, np.ndarray):
         return {n: table[n] for n in table.dtype.names or ()}
     rows = list(table)
-    return {n: [row[n] for row in rows] for n in (rows[0] if rows else columns)}
+    return {n: _column([row[n] for row in rows]) for n in (rows[0] if rows else columns)}
+
+
+def _column(cells: list[Any]) -> list[Any]:
+    """Make cells of one kind: numbers with NaN for none, or text."""
+    if all(cell is None or isinstance(cell, bool | int | float | np.number) for cell in cells):
+        return [math.nan if cell is None else cell for cell in cells]
+    return [cell if isinstance(cell, str) else _csv_cell(cell) for cell in cells]
 
 
 def _write_votable(table: Any, out: TextIO) -> None:
