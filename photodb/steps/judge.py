@@ -1,0 +1,212 @@
+"""Reject frames with a reason, by hand or by thresholds, and restore them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from photodb.errors import NothingMatched, UsageError
+from photodb.storage import framelists, judgements
+from photodb.storage.engine import Database
+from photodb.storage.framelists import FrameFilter
+
+from .runs import recorded_run
+
+
+@dataclass(frozen=True)
+class JudgeReport:
+    """What a judgement changed: new reasons by frame, frames that were so before, frames that could not be."""
+
+    status: str
+    changed: dict[int, str] = field(default_factory=dict)
+    unchanged: tuple[int, ...] = ()
+    refused: dict[int, str] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of image quality; None means no limit."""
+
+    min_range: float | None = None  # ADU
+    max_nonuniformity: float | None = None  # ADU
+    max_fwhm: float | None = None  # px
+    max_ellipticity: float | None = None
+    min_detections: int | None = None
+
+
+@dataclass(frozen=True)
+class ShiftLimits:
+    """Thresholds of the registration; None means no limit."""
+
+    max_shift: float | None = None  # px
+    max_rms: float | None = None  # px
+    max_rotation: float | None = None  # deg, from the nearest multiple of 180
+    min_stars: int | None = None
+
+
+def find_frames(db: Database, names: Sequence[str]) -> list[int]:
+    """Return the ids of frames given as ids (12), ranges (12-20) or paths (or ends of paths).
+
+    Raises
+    ------
+    NothingMatched : a path or an id is not in the archive. UsageError : a range runs backwards.
+    """
+    ids: list[int] = []
+    with db.begin() as conn:
+        for name in names:
+            ids += _one_name(conn, name)
+        known = {row[0] for row in framelists.frames(conn, FrameFilter(ids=tuple(ids)), ("frame_id",))}
+    missing = [str(i) for i in ids if i not in known]
+    if missing:
+        raise NothingMatched(f"no frame {', '.join(missing[:10])} in the archive; see 'photodb frame list'")
+    return sorted(set(ids))
+
+
+def _one_name(conn: Any, name: str) -> list[int]:
+    first, _, last = name.partition("-")
+    if first.isdigit() and not last:
+        return [int(first)]
+    if first.isdigit() and last.isdigit():
+        if int(last) < int(first) or int(last) - int(first) > 1_000_000:
+            raise UsageError(f"{name}: a range of frames runs upwards, over a million at most")
+        chosen = FrameFilter(ids=tuple(range(int(first), int(last) + 1)))
+        return [row[0] for row in framelists.frames(conn, chosen, ("frame_id",))]
+    found = framelists.frames_by_path(conn, name)
+    if not found:
+        raise NothingMatched(f"no frame with the path {name} in the archive; see 'photodb frame list'")
+    return found
+
+
+def reject(
+    db: Database,
+    reasons: Mapping[int, str],
+    reason_code: str = "by_hand",
+    command: str = "frame reject",
+    dry_run: bool = False,
+) -> JudgeReport:
+    """Reject frames, each with its reason, in one transaction; those rejected already keep their reason."""
+    return _judge(db, dict(reasons), "rejected", reason_code, command, dry_run, lambda n: "")
+
+
+def restore(
+    db: Database, frame_ids: Sequence[int], command: str = "frame restore", dry_run: bool = False
+) -> JudgeReport:
+    """Accept rejected frames; those without measurements stay rejected and are told in `refused`."""
+
+    def refusal(n_detections: int) -> str:
+        return "" if n_detections else "it has no measurements: mend the file and ingest it again"
+
+    return _judge(db, dict.fromkeys(frame_ids, ""), "accepted", "", command, dry_run, refusal)
+
+
+def _judge(
+    db: Database,
+    reasons: dict[int, str],
+    status: str,
+    code: str,
+    command: str,
+    dry_run: bool,
+    refusal: Callable[[int], str],
+) -> JudgeReport:
+    if status == "rejected" and not all(reasons.values()):
+        raise UsageError("a frame is rejected with a reason; give one with --reason")
+    if dry_run:
+        with db.begin() as conn:
+            return _plan(judgements.current(conn, list(reasons)), reasons, status, refusal, dry_run=True)
+    with recorded_run(db, command, {"frames": sorted(reasons)}, {"reason_code": code}) as run:
+        with db.begin() as conn:
+            report = _plan(judgements.current(conn, list(reasons)), reasons, status, refusal, dry_run=False)
+            judgements.judge(conn, report.changed, status, code, run.run_id)
+        run.report.update(status=status, changed=sorted(report.changed), refused=sorted(report.refused))
+    return report
+
+
+def _plan(
+    now: dict[int, tuple[str, str, int]],
+    reasons: dict[int, str],
+    status: str,
+    refusal: Callable[[int], str],
+    dry_run: bool,
+) -> JudgeReport:
+    """Sort frames into those to change, those that are so already and those that cannot be."""
+    changed, unchanged, refused = {}, [], {}
+    for frame_id, (was, reason, n_detections) in now.items():
+        if was == status:
+            unchanged.append(frame_id)
+        elif refusal(n_detections):
+            refused[frame_id] = f"{reason}; {refusal(n_detections)}"
+        else:
+            changed[frame_id] = reasons[frame_id]
+    return JudgeReport(status, changed, tuple(unchanged), refused, dry_run)
+
+
+def frame_columns(db: Database, chosen: FrameFilter, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return columns of frames as arrays, by time; NaN or '' where nothing is known."""
+    kinds = {name: kind for name, kind, _, _ in framelists.FRAME_COLUMNS}
+    with db.begin() as conn:
+        rows = framelists.frames(conn, chosen, names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: _array(column, kinds[name]) for name, column in zip(names, columns, strict=True)}
+
+
+def _array(column: Sequence[Any], kind: str) -> np.ndarray:
+    if kind == "O":
+        return np.array(["" if v is None else v for v in column], dtype=str)
+    return np.array([np.nan if v is None else v for v in column], dtype=kind)
+
+
+def beyond_limits(db: Database, chosen: FrameFilter, limits: Limits) -> dict[int, str]:
+    """Return the accepted science frames that break a quality limit, each with its reason."""
+    rules = (
+        ("dynamic_range", "dynamic range", "ADU", "<", limits.min_range),
+        ("nonuniformity", "background nonuniformity", "ADU", ">", limits.max_nonuniformity),
+        ("fwhm", "FWHM", "px", ">", limits.max_fwhm),
+        ("ellipticity", "ellipticity", "", ">", limits.max_ellipticity),
+        ("n_detections", "detections", "", "<", limits.min_detections),
+    )
+    return _breakers(db, chosen, rules)
+
+
+def beyond_shift_limits(db: Database, chosen: FrameFilter, limits: ShiftLimits) -> dict[int, str]:
+    """Return the accepted science frames whose registration breaks a limit, each with the reason."""
+    rules = (
+        ("shift", "shift", "px", ">", limits.max_shift),
+        ("shift_rms", "rms of the registration", "px", ">", limits.max_rms),
+        ("turn", "rotation", "deg", ">", limits.max_rotation),
+        ("astrom_n", "stars of the astrometry", "", "<", limits.min_stars),
+    )
+    return _breakers(db, chosen, rules)
+
+
+Rule = tuple[str, str, str, str, float | None]
+
+
+def _breakers(db: Database, chosen: FrameFilter, rules: Sequence[Rule]) -> dict[int, str]:
+    """Apply rules (column, name, unit, '<' or '>', limit) to accepted science frames."""
+    rules = [rule for rule in rules if rule[4] is not None]
+    if not rules:
+        raise UsageError("no limit given; see --help for the limits that there are")
+    names = (
+        "frame_id dynamic_range nonuniformity fwhm ellipticity n_detections shift_x shift_y shift_rms "
+        "shift_rotation astrom_n"
+    )
+    values = frame_columns(db, _accepted(chosen), tuple(names.split()))
+    values["shift"] = np.hypot(values["shift_x"], values["shift_y"])
+    turn = np.abs(values["shift_rotation"]) % 180
+    values["turn"] = np.minimum(turn, 180 - turn)
+    reasons: dict[int, list[str]] = {}
+    for column, name, unit, sign, limit in rules:
+        value = values[column]
+        broken = value < limit if sign == "<" else value > limit
+        for row in np.flatnonzero(broken):
+            told = f"{name} {value[row]:.4g} {unit}".strip() + f" {sign} {limit:g}"
+            reasons.setdefault(int(values["frame_id"][row]), []).append(told)
+    return {frame_id: "; ".join(parts) for frame_id, parts in sorted(reasons.items())}
+
+
+def _accepted(chosen: FrameFilter) -> FrameFilter:
+    return FrameFilter("accepted", chosen.camera, chosen.band, chosen.night, "science", chosen.ids)

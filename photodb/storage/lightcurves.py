@@ -1,0 +1,241 @@
+"""Light curves and cones by position.
+
+Positions are found by ranges of the order-29 HEALPix key, one index range at a time (LATERAL with OFFSET 0
+keeps the planner from scanning), and then by the exact separation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from photodb.core import sky
+from photodb.core.flags import Flag
+
+SOURCE_DTYPE = np.dtype(
+    [
+        ("source_id", "i8"),
+        ("cell", "i4"),
+        ("ra", "f8"),
+        ("dec", "f8"),
+        ("ra_scatter", "f4"),
+        ("dec_scatter", "f4"),
+        ("n_detections", "i4"),
+        ("first_mjd", "f8"),
+        ("last_mjd", "f8"),
+        ("approximate", "?"),
+        ("flags", "i4"),
+        ("separation_arcsec", "f8"),
+    ]
+)
+"""What is known of a source, and how far it is from where one asked."""
+
+POINT_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("mjd", "f8", "p.mjd"),
+    ("bjd_tdb", "f8", "p.bjd_tdb"),
+    ("band", "O", "b.name"),
+    ("telescope", "O", "t.name"),
+    ("camera", "O", "c.name"),
+    ("frame_id", "i8", "p.frame_id"),
+    ("mag", "f4", "p.mag"),
+    ("mag_err", "f4", "p.mag_err"),
+    ("flags", "i4", f"p.flags | CASE WHEN f.status = 'rejected' THEN {int(Flag.BAD_FRAME)} ELSE 0 END"),
+    ("source_id", "i8", "p.source_id"),
+    ("solution_id", "i8", "p.solution_id"),
+    ("err_photon", "f4", "p.err_photon"),
+    ("err_calibration", "f4", "p.err_calibration"),
+    ("err_floor", "f4", "p.err_floor"),
+    ("airmass", "f4", "f.airmass"),
+    ("x", "f4", "d.x"),
+    ("y", "f4", "d.y"),
+    ("fwhm", "f4", "d.fwhm"),
+    ("sky", "f4", "d.sky"),
+    ("instrumental_mag", "f4", "d.mag"),
+    ("zero_point", "f8", "ft.zero_point"),
+    ("detection_id", "i8", "p.detection_id"),
+)
+"""Name, numpy type and SQL of each column of a light curve."""
+
+COVER_DTYPE = np.dtype(
+    [
+        ("frame_id", "i8"),
+        ("ra", "f8"),
+        ("dec", "f8"),
+        ("radius", "f8"),
+        ("astrom_rms", "f8"),
+        ("pixel_scale", "f8"),
+        ("fwhm", "f8"),
+        ("approximate", "?"),
+        ("footprint", "f8", (8,)),
+    ]
+)
+
+_IN_RANGES = """
+FROM unnest(CAST(:lo AS bigint[]), CAST(:hi AS bigint[])) AS r(lo, hi)
+JOIN LATERAL (SELECT * FROM {table} WHERE healpix >= r.lo AND healpix < r.hi OFFSET 0) s ON true
+"""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """How well the archive knows a place: the accepted frames that cover it and their astrometry."""
+
+    n_frames: int
+    radius_arcsec: float  # within which a position is taken for the same source
+    approximate: bool  # whether no frame here has a measured place on the sky
+
+
+def published_solution(conn: Connection) -> int:
+    """Return the id of the published solution; -1 if there is none."""
+    found = conn.execute(text("SELECT published_solution_id FROM archive")).scalar()
+    return -1 if found is None else int(found)
+
+
+def _rows_in_cone(
+    conn: Connection, table: str, columns: str, where: str, cone: tuple[float, float, float]
+) -> list:
+    lo, hi = sky.cone_ranges(*cone)
+    query = text(f"SELECT {columns} {_IN_RANGES.format(table=table)} WHERE {where}")
+    return list(conn.execute(query, {"lo": lo.tolist(), "hi": hi.tolist()}))
+
+
+def sources_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float) -> NDArray:
+    """Return the sources within `radius_deg` of a position, nearest first.
+
+    Returns
+    -------
+    (n,) structured array of `SOURCE_DTYPE`; empty where there is nothing. Sources merged into others are
+    left out.
+    """
+    columns = ", ".join(f"s.{name}" for name in SOURCE_DTYPE.names[:-1])  # type: ignore[index]
+    rows = _rows_in_cone(conn, "source", columns, "s.merged_into < 0", (ra, dec, radius_deg))
+    found = np.array([(*row, 0.0) for row in rows], SOURCE_DTYPE)
+    found["separation_arcsec"] = 3600 * sky.separation_deg(ra, dec, found["ra"], found["dec"])
+    found = found[found["separation_arcsec"] <= 3600 * radius_deg * (1 + 1e-12)]
+    return found[np.argsort(found["separation_arcsec"], kind="stable")]
+
+
+def covering_frames(conn: Connection, ra: float, dec: float, margin_deg: float = 0.0) -> NDArray:
+    """Return the accepted science frames whose footprint (or circle, where unknown) holds a position."""
+    reach = conn.execute(
+        text("SELECT max(radius) FROM frame WHERE status = 'accepted' AND healpix >= 0 AND radius < 90")
+    ).scalar()
+    if reach is None:
+        return np.empty(0, COVER_DTYPE)
+    columns = (
+        "s.frame_id, s.ra, s.dec, s.radius, s.astrom_rms, s.pixel_scale, s.fwhm, "
+        "s.astrometry IN ('approximate', 'none'), s.footprint"
+    )
+    where = "s.status = 'accepted' AND s.kind = 'science' AND s.radius IS NOT NULL"
+    rows = _rows_in_cone(conn, "frame", columns, where, (ra, dec, float(reach) + margin_deg))
+    found = np.array([_cover_row(row) for row in rows], COVER_DTYPE)
+    near = sky.separation_deg(ra, dec, found["ra"], found["dec"]) <= found["radius"] + margin_deg
+    found = found[near]
+    return found[[bool(_holds(row["footprint"], ra, dec)) for row in found]] if len(found) else found
+
+
+def _cover_row(row: tuple) -> tuple:
+    *numbers, approximate, footprint = row
+    corners = footprint if footprint is not None and len(footprint) == 8 else [np.nan] * 8
+    return (*(np.nan if v is None else v for v in numbers), approximate, corners)
+
+
+def _holds(footprint: NDArray[np.float64], ra: float, dec: float) -> bool:
+    """Whether a position lies within the outline of four corners; true where they are unknown."""
+    xi, eta = sky.project(footprint[0::2], footprint[1::2], ra, dec)
+    if not np.isfinite(xi).all():
+        return True
+    cross = xi * np.roll(eta, -1) - np.roll(xi, -1) * eta
+    return bool((cross >= 0).all() or (cross <= 0).all())
+
+
+def cover(conn: Connection, ra: float, dec: float) -> Cover:
+    """Tell how many frames cover a position, and within what radius a source there is the one meant.
+
+    The radius is the largest of 1.5 arcsec, three times the astrometric residual, and half the seeing, below
+    which two sources are one; a minute of arc at least where no frame has a measured place on the sky.
+    """
+    frames = covering_frames(conn, ra, dec)
+    measured = frames[~frames["approximate"]]
+    best = measured if len(measured) else frames
+    rms, scale = _median(best["astrom_rms"], 0.0), _median(best["pixel_scale"], 1.0)
+    radius = max(1.5, 3 * rms, scale * max(1.0, 0.5 * _median(best["fwhm"], 0.0)))
+    approximate = bool(len(frames)) and not len(measured)
+    return Cover(len(frames), max(radius, 60.0) if approximate else radius, approximate)
+
+
+def _median(values: NDArray, otherwise: float) -> float:
+    good = values[np.isfinite(values)]
+    return float(np.median(good)) if len(good) else otherwise
+
+
+def nearest_source_arcsec(conn: Connection, ra: float, dec: float, within_deg: float = 1.0) -> float:
+    """Return the distance of the nearest source; NaN if there is none within `within_deg`."""
+    radius = 1 / 60
+    while radius <= within_deg:
+        found = sources_in_cone(conn, ra, dec, radius)
+        if len(found):
+            return float(found["separation_arcsec"][0])
+        radius *= 4
+    return float("nan")
+
+
+def light_curves(
+    conn: Connection, sources: NDArray, solution_id: int, band: str | None = None
+) -> dict[str, NDArray]:
+    """Return the points of some sources in one solution, by source in the order given and then by time.
+
+    Parameters
+    ----------
+    sources : (n,) structured array with `source_id` and `cell`
+    band : name of the band; None for all
+
+    Returns
+    -------
+    Columns of `POINT_COLUMNS` by name, (m,) each; m = 0 where the solution has no point of them. The points
+    of frames that were rejected after the solution carry `BAD_FRAME`.
+    """
+    select = ", ".join(f"{sql} AS {name}" for name, _, sql in POINT_COLUMNS)
+    query = f"""
+        SELECT {select}
+        FROM light_curve_point p
+        JOIN frame f ON f.frame_id = p.frame_id
+        JOIN camera c ON c.camera_id = f.camera_id
+        JOIN telescope t ON t.telescope_id = c.telescope_id
+        JOIN band b ON b.band_id = p.band_id
+        LEFT JOIN frame_term ft ON ft.solution_id = p.solution_id AND ft.frame_id = p.frame_id
+        LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id =
+        p.detection_id WHERE p.solution_id = :solution_id AND p.cell = ANY(CAST(:cells AS integer[]))
+          AND p.source_id = ANY(CAST(:ids AS bigint[])) AND (CAST(:band AS text) IS NULL OR b.name = :band)
+        ORDER BY array_position(CAST(:ids AS bigint[]), p.source_id), p.mjd, p.frame_id, p.detection_id
+    """
+    values = {
+        "solution_id": solution_id,
+        "ids": sources["source_id"].tolist(),
+        "cells": np.unique(sources["cell"]).tolist(),
+        "band": band,
+    }
+    return columns_of(conn.execute(text(query), values), [(n, k) for n, k, _ in POINT_COLUMNS])
+
+
+def columns_of(rows, kinds: list[tuple[str, str]]) -> dict[str, NDArray]:  # type: ignore[no-untyped-def]
+    """Turn rows into arrays by name; NULL becomes NaN in numbers and '' in text."""
+    cells = list(zip(*rows, strict=True)) or [()] * len(kinds)
+    made = {}
+    for (name, kind), column in zip(kinds, cells, strict=True):
+        none = "" if kind == "O" else np.nan
+        values = [none if v is None else v for v in column]
+        made[name] = np.array(values, str if kind == "O" else kind) if values else np.empty(0, _empty(kind))
+    return made
+
+
+def _empty(kind: str) -> str:
+    return "U1" if kind == "O" else kind
+
+
+def bands_of(conn: Connection) -> list[str]:
+    """List the names of the archive's bands."""
+    return list(conn.execute(text("SELECT name FROM band ORDER BY name")).scalars())
