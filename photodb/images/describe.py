@@ -1,0 +1,300 @@
+"""Describe a camera that the archive does not know, from a header and some pixels; say what was assumed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.ephemeris import place_at
+from ..errors import FrameError, UnknownCamera
+from .cards import number
+from .headers import CameraDescription, HeaderMap, with_assumed
+from .times import read_start
+
+TELESCOPES = ("TELESCOP", "OBSERVAT", "TELESCO", "SITEID")
+INSTRUMENTS = ("INSTRUME", "DETECTOR", "CAMERA", "DETNAM", "INSTRUM")
+EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "EXPOSED")
+FILTERS = ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM", "FILT", "INSFILTE")
+KIND_CARDS = ("IMAGETYP", "OBSTYPE", "FRAME", "FLAVOR", "IMGTYPE")
+CLOCKS = ("UTSTART", "UTC-OBS", "UT-OBS", "TIME-OBS", "UTCSTART", "UT", "TIME-BEG", "UTC", "TAIHMS", "EXPSTART")
+GAINS = ("GAIN", "EGAIN", "CCDGAIN", "E_GAIN")
+NOISES = ("RDNOISE", "READNOIS", "READNOISE", "RON", "RONOISE", "ENOISE")
+SATURATIONS = ("SATURATE", "SATLEVEL", "SATURATION", "MAXLIN")
+SCALES = ("PIXSCALE", "SECPIX", "IM_SCALE", "SCALE", "PIXSCAL1", "SECPIX1", "PIXSCAL")
+LATITUDES = ("SITELAT", "LATITUDE", "OBSLAT", "LAT-OBS", "GEOLAT", "OBSGEO-B", "SITE-LAT")
+LONGITUDES = ("SITELONG", "LONGITUD", "OBSLONG", "LONG-OBS", "GEOLON", "OBSGEO-L", "SITE-LON", "LONGITUDE")
+ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H", "ELEVATIO", "SITEALT")
+DIAMETERS_MM = ("APTDIA",)
+SKELETON = """[telescope]
+name = "{telescope}"
+latitude = 0.0            # degrees, north positive
+longitude = 0.0           # degrees, east positive
+elevation = 0.0           # metres
+aperture_diameter = 0.2   # metres
+
+[[camera]]
+name = "{camera}"
+match = {{ {match} }}     # cards that tell this camera from others
+pixel_scale = 1.0         # arcsec a pixel
+gain = 1.0                # electrons a count
+read_noise = 5.0          # electrons
+saturation = 60000.0      # counts
+
+[header]                  # which card holds what
+time = "{time}"           # or two cards: ["DATE-OBS", "TIME-OBS"]
+time_scale = "utc"        # utc, tai or local (then utc_offset = hours)
+exposure = "{exposure}"
+filter = "{filter}"
+ra = "RA"
+dec = "DEC"
+"""
+
+
+def first_card(header: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the first of the cards that the header has with a value, or an empty text."""
+    return next((n for n in names if str(header.get(n, "")).strip()), "")
+
+
+def find_time(header: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Return the cards of the start of the exposure and their time scale.
+
+    Raises
+    ------
+    FrameError : no readable time.
+    """
+    system = str(header.get("TIMESYS", "")).strip().lower()
+    scale = "tai" if system == "tai" else "utc"
+    candidates: list[tuple[str, ...]] = [("DATE-OBS",), ("DATE-BEG",)]
+    candidates += [(day, clock) for day in ("DATE-OBS", "DATE_OBS", "DATE") for clock in CLOCKS]
+    candidates += [(clock,) for clock in CLOCKS] + [("JD",), ("JD-OBS",), ("MJD-OBS",)]
+    failure: FrameError | None = None
+    for cards in candidates:
+        try:
+            read_start(list(cards), header, scale)
+        except FrameError as error:
+            if error.code == "bad_time" or failure is None:
+                failure = error
+            continue
+        return cards, scale
+    raise failure or FrameError("no_time", "no time card found")
+
+
+def _need(card: str, what: str, names: Sequence[str], missing: list[str]) -> None:
+    if not card:
+        missing.append(f"{what} (looked for {', '.join(names)})")
+
+
+def describe(header: Mapping[str, Any]) -> CameraDescription:
+    """Describe an unknown camera from its header alone; gain, read noise and saturation may stay open.
+
+    Raises
+    ------
+    UnknownCamera : telescope or instrument, time, exposure or filter are not told. The text lists the cards found
+        and a TOML skeleton to fill in.
+    """
+    missing: list[str] = []
+    telescope, instrument = first_card(header, TELESCOPES), first_card(header, INSTRUMENTS)
+    exposure, filter_card = first_card(header, EXPOSURES), first_card(header, FILTERS)
+    _need(telescope or instrument, "telescope or instrument", TELESCOPES + INSTRUMENTS, missing)
+    _need(exposure, "exposure", EXPOSURES, missing)
+    kind = first_card(header, KIND_CARDS) or "IMAGETYP"
+    try:
+        time, scale = find_time(header)
+    except FrameError as error:
+        missing.append(f"start of the exposure ({error})")
+        time, scale = ("DATE-OBS",), "utc"
+    if missing:
+        raise UnknownCamera(_explain(header, missing))
+    names = [str(header[c]).strip() for c in (telescope, instrument) if c]
+    match = {c: str(header[c]).strip() for c in (telescope, instrument) if c}
+    for card in ("XBINNING", "CCDSUM", "NAXIS1", "NAXIS2"):
+        if str(header.get(card, "")).strip():
+            match[card] = str(header[card]).strip()
+    made = CameraDescription(
+        telescope=names[0],
+        name="-".join(dict.fromkeys(re.sub(r"\s+", "_", n) for n in names)),
+        match=match,
+        data_section=first_card(header, ("TRIMSEC",)) if _is_section(header, "TRIMSEC") else "",
+        overscan_section="BIASSEC" if _is_section(header, "BIASSEC") and _is_section(header, "TRIMSEC") else "",
+        default_filter="" if filter_card else "none",
+        header=HeaderMap(
+            time=time,
+            time_scale=scale,
+            exposure=exposure,
+            filter=filter_card or "FILTER",
+            kind=kind,
+            gain=_positive(header, GAINS),
+            read_noise=_positive(header, NOISES),
+            saturation=_positive(header, SATURATIONS),
+            pixel_scale=_positive(header, SCALES),
+            airmass="AIRMASS" if "AIRMASS" in header else "",
+            soft_bias="SOFTBIAS" if "SOFTBIAS" in header else "",
+            wcs_error="WCSERR" if "WCSERR" in header else "",
+        ),
+    )
+    made = with_assumed(made, name=(made.name, f"from {telescope or '-'} and {instrument or '-'}"))
+    made = replace(made, assumed={**made.assumed, "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure"})
+    if not filter_card:
+        made = replace(made, assumed={**made.assumed, "default_filter": "no filter card; band 'none'"})
+    return _with_site(_with_scale(made, header), header)
+
+
+def _is_section(header: Mapping[str, Any], card: str) -> bool:
+    found = re.match(r"^\[(\d+):(\d+),(\d+):(\d+)\]$", str(header.get(card, "")).replace(" ", ""))
+    if not found:
+        return False
+    x1, x2, y1, y2 = (int(g) for g in found.groups())
+    return 1 <= x1 < x2 <= number(header, "NAXIS1") and 1 <= y1 < y2 <= number(header, "NAXIS2")
+
+
+def _positive(header: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((n for n in names if number(header, n) > 0), "")
+
+
+def _explain(header: Mapping[str, Any], missing: list[str]) -> str:
+    shown = [c for c in header if c and c not in ("COMMENT", "HISTORY", "SIMPLE", "BITPIX", "EXTEND")]
+    telescope, instrument = first_card(header, TELESCOPES), first_card(header, INSTRUMENTS)
+    match = ", ".join(f'{c} = "{str(header[c]).strip()}"' for c in (telescope, instrument) if c) or 'TELESCOP = "..."'
+    skeleton = SKELETON.format(
+        telescope=str(header.get(telescope, "my telescope")).strip() if telescope else "my telescope",
+        camera=str(header.get(instrument, "my camera")).strip() if instrument else "my camera",
+        match=match,
+        time=first_card(header, ("DATE-OBS", *CLOCKS)) or "DATE-OBS",
+        exposure=first_card(header, EXPOSURES) or "EXPTIME",
+        filter=first_card(header, FILTERS) or "FILTER",
+    )
+    return (
+        f"the header does not tell: {'; '.join(missing)}. Cards found: {', '.join(dict.fromkeys(shown)) or 'none'}. "
+        f"Fill this in and load it with 'photodb telescope add FILE.toml':\n{skeleton}"
+    )
+
+
+def _with_scale(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescription:
+    """Fill in the pixel scale from focal length and pixel size where no card tells it."""
+    if d.header.pixel_scale:
+        return d
+    focal, size = number(header, "FOCALLEN"), number(header, "XPIXSZ")
+    if not (focal > 0 and size > 0):
+        return d
+    return with_assumed(d, pixel_scale=(206.264806 * size / focal, f"XPIXSZ {size:g} um over FOCALLEN {focal:g} mm"))
+
+
+def _degrees(header: Mapping[str, Any], names: Sequence[str]) -> tuple[float, str]:
+    for name in names:
+        text = str(header.get(name, "")).strip()
+        parts = [p for p in re.split(r"[:\s]+", text.lstrip("+-")) if p]
+        try:
+            size = sum(float(p) / 60**k for k, p in enumerate(parts))
+        except ValueError:
+            continue
+        if parts:
+            return (-size if text.startswith("-") else size), name
+    return float("nan"), ""
+
+
+def _with_site(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescription:
+    """Fill in the site; where a positive longitude would put the sun up and its mirror not, it counts westward."""
+    latitude, lat_card = _degrees(header, LATITUDES)
+    longitude, lon_card = _degrees(header, LONGITUDES)
+    if not (abs(latitude) <= 90 and abs(longitude) <= 360):
+        return replace(d, assumed={**d.assumed, "site": "unknown: times at the barycentre are right to 21 ms, no airmass"})
+    elevation = next((v for v in (number(header, c) for c in ELEVATIONS) if -500 < v < 9000), 0.0)
+    how = f"from {lon_card}, east positive"
+    mjd = read_start(list(d.header.time), header, d.header.time_scale)
+    if _sun(mjd, latitude, longitude) > -3 and _sun(mjd, latitude, -longitude) < -6:
+        longitude, how = -longitude, f"from {lon_card}, taken as positive westward: else the sun would be up"
+    return with_assumed(
+        d,
+        latitude=(latitude, f"from {lat_card}"),
+        longitude=((longitude + 180) % 360 - 180, how),
+        elevation=(float(elevation), "from the header" if elevation else "not told, 0 m taken"),
+    )
+
+
+def _sun(mjd: float, latitude: float, longitude: float) -> float:
+    return place_at(mjd, latitude, longitude).sun_altitude
+
+
+def complete(d: CameraDescription, frames: Sequence[NDArray], header: Mapping[str, Any]) -> CameraDescription:
+    """Fill in gain, read noise and saturation from the pixels of a few frames where neither file nor header tells.
+
+    Parameters
+    ----------
+    frames : raw pixels of one or more science frames of the camera.
+    """
+    if d.saturation is None and not d.header.saturation:
+        d = with_assumed(d, saturation=estimate_saturation(frames))
+    if d.gain is not None or d.header.gain:
+        if d.read_noise is None and not d.header.read_noise:
+            gain = d.gain or number(header, d.header.gain)
+            d = with_assumed(d, read_noise=_noise_floor(frames, gain, d.soft_bias))
+        return d
+    (gain, how), (noise, noise_how) = estimate_gain(frames)
+    d = with_assumed(d, gain=(gain, how))
+    if d.read_noise is None and not d.header.read_noise:
+        d = with_assumed(d, read_noise=(noise, noise_how))
+    return d
+
+
+def estimate_saturation(frames: Sequence[NDArray]) -> tuple[float, str]:
+    """Return the saturation and how it was found: a plateau at the highest count, else the type's limit."""
+    top = max(float(np.nanmax(f)) for f in frames)
+    pile = sum(int((f == top).sum()) for f in frames)
+    if frames[0].dtype.kind == "f":
+        return (top if pile > 4 else max(top, 1.0) * 1.5), f"highest count {top:g}" + (" repeated" if pile > 4 else " times 1.5")
+    bits = int(np.ceil(np.log2(max(top, 255) + 1)))
+    limit = float(2**bits - 1)
+    if pile > 2:
+        return top, f"{pile} pixels stand at {top:g} counts"
+    if bits <= 14:
+        return limit, f"counts fit in {bits} bits"
+    return 0.95 * 65535.0 if limit <= 65535 else limit, "95 % of the 16-bit limit"
+
+
+def _blocks(frame: NDArray, size: int = 32) -> tuple[NDArray, NDArray]:
+    """Return median level and noise variance (from differences of neighbours) of blocks of the frame."""
+    ny, nx = (n // size * size for n in frame.shape)
+    data = frame[:ny, :nx].astype(np.float32)
+    tiles = data.reshape(ny // size, size, nx // size, size).swapaxes(1, 2).reshape(-1, size, size)
+    level = np.median(tiles, axis=(1, 2))
+    difference = (tiles[:, :, 2:] - tiles[:, :, :-2]).reshape(len(tiles), -1)
+    spread = 1.4826 * np.median(np.abs(difference - np.median(difference, axis=1, keepdims=True)), axis=1)
+    return level, spread**2 / 2
+
+
+def estimate_gain(frames: Sequence[NDArray]) -> tuple[tuple[float, str], tuple[float, str]]:
+    """Return gain (e-/ADU) and read noise (e-) with how, from the growth of the noise with the level over the frames.
+
+    The variance in counts of a photon-limited pixel is level / gain + const; where the level does not vary enough
+    for a slope, gain 1 is taken and the noise floor becomes the read noise.
+    """
+    level, variance = (np.concatenate(v) for v in zip(*(_blocks(f) for f in frames)))
+    keep = np.isfinite(level) & np.isfinite(variance) & (variance > 0)
+    level, variance = level[keep], variance[keep]
+    if len(level) > 20:
+        edges = np.quantile(level, np.linspace(0, 1, 11))
+        which = np.clip(np.searchsorted(edges, level) - 1, 0, 9)
+        x = np.array([np.median(level[which == k]) for k in range(10) if (which == k).any()])
+        y = np.array([np.median(variance[which == k]) for k in range(10) if (which == k).any()])
+        if len(x) > 3 and np.ptp(x) > 0:
+            (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
+            if slope > 5 * np.sqrt(covariance[0, 0]) and 0.005 < slope < 50:
+                floor = max(float(np.min(y)), 1e-6)
+                return (
+                    (float(1 / slope), "from the growth of the noise with the level of the sky"),
+                    (float(np.sqrt(floor) / slope), "noise of the darkest parts, sky included"),
+                )
+    noise = float(np.sqrt(np.median(variance))) if len(variance) else 1.0
+    return (1.0, "1 taken: the sky is too even to tell"), (max(noise, 0.1), "noise of the sky, in counts")
+
+
+def _noise_floor(frames: Sequence[NDArray], gain: float, bias: float) -> tuple[float, str]:
+    level, variance = _blocks(frames[0])
+    sky = max(float(np.median(level)) - bias, 0.0)
+    floor = float(np.median(variance)) * gain**2 - sky * gain
+    return float(np.sqrt(max(floor, 1.0))), "noise of the sky less its photon noise"

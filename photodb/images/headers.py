@@ -1,0 +1,205 @@
+"""Descriptions of cameras: which header card means what, and how the pixels behave.
+
+A description is written in TOML (docs/header-map.md), kept with the camera in the archive, and read here without
+knowing any archive. A new telescope needs a description, never code.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+
+SCALES = ("utc", "tai", "local")
+REFERS = ("start", "middle", "end")
+
+
+@dataclass(frozen=True)
+class HeaderMap:
+    """Which cards hold what; an empty text means that the header does not tell."""
+
+    time: tuple[str, ...] = ("DATE-OBS",)  # one card, or date and time of day
+    time_scale: str = "utc"  # utc, tai, local
+    time_refers: str = "start"  # start, middle, end of the exposure
+    utc_offset: float = 0.0  # hours, local minus UTC, for time_scale local without a written offset
+    exposure: str = "EXPTIME"
+    exposure_unit: float = 1.0  # s
+    filter: str = "FILTER"
+    object: str = "OBJECT"
+    kind: str = "IMAGETYP"
+    ra: str = "RA"
+    dec: str = "DEC"
+    ra_unit: str = "auto"  # auto, deg, hour: of a plain number; text with colons is hours
+    gain: str = ""
+    read_noise: str = ""
+    saturation: str = ""
+    pixel_scale: str = ""
+    binning: str = ""
+    airmass: str = ""
+    soft_bias: str = ""
+    wcs: bool = True  # whether the header's WCS is worth a look
+    wcs_error: str = ""  # card that is not 0 where the WCS failed
+
+
+@dataclass(frozen=True)
+class CameraDescription:
+    """A camera on its telescope, as the TOML file says it."""
+
+    telescope: str
+    name: str
+    match: dict[str, str]  # card -> value; * and ? as in file names
+    latitude: float | None = None  # deg
+    longitude: float | None = None  # deg, east positive
+    elevation: float | None = None  # m
+    aperture_area: float | None = None  # m2
+    pixel_scale: float | None = None  # arcsec/px
+    gain: float | None = None  # e-/ADU
+    read_noise: float | None = None  # e-
+    saturation: float | None = None  # ADU
+    linear_limit: float | None = None  # ADU
+    soft_bias: float = 0.0  # ADU to subtract
+    data_section: str = ""  # FITS section [x1:x2,y1:y2], or the name of the card that holds it
+    overscan_section: str = ""
+    hdu: int | str | None = None
+    checksum: str = "require"  # require, ignore
+    psf_grid: int = 1
+    default_filter: str = ""  # band where the filter card is missing
+    header: HeaderMap = field(default_factory=HeaderMap)
+    bands: dict[str, str] = field(default_factory=dict)  # filter as in the header -> band
+    kinds: dict[str, str] = field(default_factory=dict)  # image type as in the header -> kind
+    assumed: dict[str, str] = field(default_factory=dict)  # what was not told but taken, and how
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        values = asdict(self)
+        values["header"]["time"] = list(self.header.time)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "camera") -> CameraDescription:
+        """Make a description of plain values.
+
+        Raises
+        ------
+        ConfigurationError : a key is unknown, missing, or of the wrong kind; it is named.
+        """
+        rest = dict(values)
+        header = dict(rest.pop("header", {}) or {})
+        _refuse_unknown(header, HeaderMap, f"{where}.header")
+        _refuse_unknown(rest, cls, where)
+        for key in ("telescope", "name", "match"):
+            if not rest.get(key):
+                raise ConfigurationError(f"{where}: {key} missing; see docs/header-map.md")
+        if isinstance(header.get("time"), str):
+            header["time"] = (header["time"],)
+        if "time" in header:
+            header["time"] = tuple(header["time"])
+        rest["match"] = {k.upper(): str(v) for k, v in rest["match"].items()}
+        made = cls(**rest, header=HeaderMap(**header))
+        _check(made, where)
+        return made
+
+
+def _refuse_unknown(values: Mapping[str, Any], kind: type, where: str) -> None:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigurationError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+def _check(d: CameraDescription, where: str) -> None:
+    problems = []
+    if d.header.time_scale not in SCALES:
+        problems.append(f"time_scale {d.header.time_scale!r}, one of {', '.join(SCALES)} needed")
+    if d.header.time_refers not in REFERS:
+        problems.append(f"time_refers {d.header.time_refers!r}, one of {', '.join(REFERS)} needed")
+    if not 1 <= len(d.header.time) <= 2:
+        problems.append("header.time needs one card, or two (date, time of day)")
+    if d.checksum not in ("require", "ignore"):
+        problems.append(f"checksum {d.checksum!r}, require or ignore needed")
+    for name in ("pixel_scale", "gain", "saturation", "aperture_area", "linear_limit"):
+        value = getattr(d, name)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            problems.append(f"{name} {value!r} must be a positive number")
+    if d.latitude is not None and not -90 <= d.latitude <= 90:
+        problems.append(f"latitude {d.latitude} is outside -90 to 90")
+    if problems:
+        raise ConfigurationError(f"{where}: " + "; ".join(problems))
+
+
+def load_toml(path: Path) -> list[CameraDescription]:
+    """Read a telescope file: one `[telescope]` table and one or more `[[camera]]` tables.
+
+    Raises
+    ------
+    ConfigurationError : not TOML, or the description is wrong; file, key and limit are named.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return from_tables(tables, str(path))
+
+
+def from_tables(tables: Mapping[str, Any], where: str) -> list[CameraDescription]:
+    """Make descriptions of the tables of a telescope file."""
+    scope = dict(tables.get("telescope", {}))
+    name = scope.pop("name", "")
+    if not name:
+        raise ConfigurationError(f"{where}: [telescope] name missing; see docs/header-map.md")
+    diameter = scope.pop("aperture_diameter", None)
+    if diameter and "aperture_area" not in scope:
+        scope["aperture_area"] = 3.141592653589793 * diameter**2 / 4
+    cameras = tables.get("camera", [])
+    if isinstance(cameras, Mapping):
+        cameras = [cameras]
+    if not cameras:
+        raise ConfigurationError(f"{where}: no [[camera]] table; see docs/header-map.md")
+    shared_header = dict(tables.get("header", {}))
+    made = []
+    for k, camera in enumerate(cameras):
+        header = {**shared_header, **camera.get("header", {})}
+        bands = {**tables.get("bands", {}), **camera.get("bands", {})}
+        kinds = {**tables.get("kinds", {}), **camera.get("kinds", {})}
+        values = {**scope, **camera, "telescope": name, "header": header, "bands": bands, "kinds": kinds}
+        made.append(CameraDescription.from_dict(values, f"{where}: camera {camera.get('name', k)}"))
+    return made
+
+
+def packaged() -> list[CameraDescription]:
+    """Return the descriptions that come with photodb."""
+    folder = resources.files(__package__).joinpath("cameras")
+    made: list[CameraDescription] = []
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            made += from_tables(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
+    return made
+
+
+def matches(description: CameraDescription, header: Mapping[str, Any]) -> bool:
+    """Tell whether every card of `match` has its value (text compared without case, wildcards allowed)."""
+    return all(_card_matches(header.get(card), wanted) for card, wanted in description.match.items())
+
+
+def _card_matches(value: Any, wanted: str) -> bool:
+    if value is None:
+        return wanted == "absent"
+    return fnmatch.fnmatchcase(str(value).strip().lower(), str(wanted).strip().lower())
+
+
+def recognise(header: Mapping[str, Any], known: Iterable[CameraDescription]) -> CameraDescription | None:
+    """Return the description with the most cards in `match` among those that fit, or None."""
+    fitting = [d for d in known if matches(d, header)]
+    return max(fitting, key=lambda d: len(d.match), default=None)
+
+
+def with_assumed(description: CameraDescription, **values: tuple[Any, str]) -> CameraDescription:
+    """Return the description with values filled in, each with how it was come by."""
+    assumed = {**description.assumed, **{name: how for name, (_, how) in values.items()}}
+    return replace(description, **{name: value for name, (value, _) in values.items()}, assumed=assumed)
