@@ -18,7 +18,7 @@ from .runs import recorded_run
 
 @dataclass(frozen=True)
 class JudgeReport:
-    """What a judgement changed: new reasons by frame, frames that were so before, frames that could not be."""
+    """What a judgement changed: new reason by frame, frames that were so, frames it refused."""
 
     status: str
     changed: dict[int, str] = field(default_factory=dict)

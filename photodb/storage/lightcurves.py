@@ -239,3 +239,21 @@ def _empty(kind: str) -> str:
 def bands_of(conn: Connection) -> list[str]:
     """List the names of the archive's bands."""
     return list(conn.execute(text("SELECT name FROM band ORDER BY name")).scalars())
+
+
+def source_mags(conn: Connection, sources: NDArray, solution_id: int) -> dict[str, NDArray]:
+    """Return the mean magnitudes of sources in one solution: columns source_id, band, mag, mag_err, n_obs."""
+    query = """
+        SELECT m.source_id, b.name, m.mag, m.mag_err, m.n_obs
+        FROM source_mag m JOIN band b USING (band_id)
+        WHERE m.solution_id = :solution_id AND m.cell = ANY(CAST(:cells AS integer[]))
+          AND m.source_id = ANY(CAST(:ids AS bigint[]))
+        ORDER BY b.name, m.source_id
+    """
+    values = {
+        "solution_id": solution_id,
+        "ids": sources["source_id"].tolist(),
+        "cells": np.unique(sources["cell"]).tolist(),
+    }
+    kinds = [("source_id", "i8"), ("band", "O"), ("mag", "f8"), ("mag_err", "f8"), ("n_obs", "i4")]
+    return columns_of(conn.execute(text(query), values), kinds)

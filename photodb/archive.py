@@ -1,0 +1,123 @@
+"""The Python door: `photodb.open()` gives an `Archive` that answers with astropy tables."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from astropy.table import QTable, Table
+
+from photodb.steps import ask
+from photodb.storage.engine import Database, open_database
+
+
+class Archive:
+    """An open archive; use it as a context manager, or call `close`.
+
+    Examples
+    --------
+    >>> import photodb
+    >>> with photodb.open("nights") as archive:                       # doctest: +SKIP
+    ...     curve = archive.lightcurve(31.0427, 46.6878)
+    ...     print(curve["bjd_tdb", "mag", "mag_err"])
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def location(self) -> str:
+        """Folder or URL of the archive, without passwords."""
+        return self._database.location
+
+    def lightcurve(
+        self, ra: float, dec: float, radius_arcsec: float | None = None, band: str | None = None
+    ) -> QTable:
+        """Return the calibrated light curve of the source nearest to a position.
+
+        Parameters
+        ----------
+        ra, dec : float
+            Degrees, ICRS.
+        radius_arcsec : float, optional
+            How far the source may be; by default what the astrometry of the frames there allows.
+        band : str, optional
+            Name of a band; all by default.
+
+        Returns
+        -------
+        QTable
+            A row a point, by time, with units: ``mjd`` and ``bjd_tdb`` (d), ``mag``, ``mag_err`` and its
+            parts (mag), ``flags`` (bits of `photodb.core.flags.Flag`; 0 is a clean point), band, telescope,
+            camera, frame and more. ``meta`` tells the source, its position, and what to know of it
+            (``notes``).
+
+        Raises
+        ------
+        photodb.errors.NothingMatched
+            No source or no calibrated point there; the text tells what there is.
+
+        Examples
+        --------
+        >>> curve = archive.lightcurve(31.0427, 46.6878)              # doctest: +SKIP
+        >>> clean = curve[curve["flags"] == 0]                        # doctest: +SKIP
+        """
+        answer = ask.light_curve(self._database, ra, dec, radius_arcsec, band)
+        table = as_table(answer.points)
+        table.meta.update(
+            source_id=int(answer.source["source_id"]),
+            ra=float(answer.source["ra"]),
+            dec=float(answer.source["dec"]),
+            separation_arcsec=float(answer.source["separation_arcsec"]),
+            notes=list(answer.notes),
+        )
+        return table
+
+    def cone(self, ra: float, dec: float, radius_deg: float) -> QTable:
+        """Return the sources of a cone, nearest first, with their mean magnitudes; empty where there is nothing.
+
+        Examples
+        --------
+        >>> near = archive.cone(31.0427, 46.6878, 0.05)               # doctest: +SKIP
+        >>> near["source_id", "separation_arcsec"]                    # doctest: +SKIP
+        """
+        return as_table(ask.cone(self._database, ra, dec, radius_deg))
+
+    def query(self, sql: str, max_rows: int = 1_000_000) -> Table:
+        """Ask in SQL, read only, and return the rows as a table.
+
+        Examples
+        --------
+        >>> archive.query("SELECT band, count(*) FROM calibrated GROUP BY band")    # doctest: +SKIP
+        """
+        names, rows, _ = ask.question(self._database, sql, max_rows)
+        return Table(rows=rows, names=names) if rows else Table(names=names, dtype=[object] * len(names))
+
+    def close(self) -> None:
+        """Close the connections; the last one out stops the archive's own server."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+def open_archive(location: str | None = None) -> Archive:
+    """Open an archive: a folder made by ``photodb init``, or a PostgreSQL URL.
+
+    Without `location`: ``PHOTODB_ARCHIVE``, else ``./photodb.toml``.
+
+    Raises
+    ------
+    photodb.errors.ConfigurationError, photodb.errors.StorageError, photodb.errors.SchemaError
+    """
+    return Archive(open_database(location))
+
+
+def as_table(columns: dict[str, Any]) -> QTable:
+    """Return columns as a table with the units of `photodb.steps.ask.unit_of`."""
+    table = Table(columns)
+    for name in table.colnames:
+        table[name].unit = ask.unit_of(name)
+    return QTable(table)
