@@ -1,9 +1,10 @@
 """Rendering: from a sky and an exposure to the pixels that a camera would have written.
 
-The stars' light is spread over the pixels by the Moffat profile of `telescopes.psf_shape`, taken at the middle
-of each pixel (which keeps the flux to 1e-6 for a FWHM above 2 px). Photon and read-out noise are drawn pixel by
-pixel, Poisson where fewer than `POISSON_BELOW` electrons are expected and normal above; then gain, pedestal,
-rounding to whole ADU and clipping at the full well: so the errors of what is measured here are true ones.
+The stars' light is spread over the pixels by the Moffat profile of `telescopes.psf_shape`, taken at the
+middle of each pixel (which keeps the flux to 1e-6 for a FWHM above 2 px). Photon and read-out noise are
+drawn pixel by pixel, Poisson where fewer than `POISSON_BELOW` electrons are expected and normal above; then
+gain, pedestal, rounding to whole ADU and clipping at the full well: so the errors of what is measured here
+are true ones.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def true_flux(
 def tree_transmission(exposure: Exposure, u: Floats, v: Floats) -> Array:
     """Return the share of light that the tree lets through at scaled coordinates.
 
-    The tree rises from the lower edge of the frame with a ragged outline; its leaves are a sum of random waves,
-    since nothing so near is in focus.
+    The tree rises from the lower edge of the frame with a ragged outline; its leaves are a sum of random
+    waves, since nothing so near is in focus.
     """
     rng = np.random.default_rng([11, exposure.frame])
     edge = 1.2 - 2.4 * exposure.tree + 0.15 * _waves(u, np.zeros_like(u), rng, 9)

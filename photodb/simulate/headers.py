@@ -1,8 +1,8 @@
 """Headers as different cameras write them; each suffices to describe its camera.
 
 "modern": time as one UTC card, pointing in degrees, a world coordinate system that is a little off, gain,
-read-out noise and saturation. "spartan": date and time in two cards, pointing in sexagesimal text that is half an
-arcminute off, pixel size and focal length, no world coordinates, nothing about the detector.
+read-out noise and saturation. "spartan": date and time in two cards, pointing in sexagesimal text that is
+half an arcminute off, pixel size and focal length, no world coordinates, nothing about the detector.
 """
 
 from __future__ import annotations

@@ -69,17 +69,19 @@ def barycentric(mjd: Array, ra: float, dec: float) -> Array:
     from astropy.coordinates import get_body_barycentric
     from astropy.time import Time
 
-    tdb = np.asarray(mjd) + TDB_MINUS_UTC / 86400
+    tdb = np.asarray(mjd, dtype=np.float64) + TDB_MINUS_UTC / 86400
     earth = get_body_barycentric("earth", Time(tdb, format="mjd", scale="tdb"), ephemeris="builtin")
     a, d = np.radians(ra), np.radians(dec)
     towards = np.array([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
     delay = towards @ np.asarray(earth.xyz.to_value("AU"), dtype=np.float64)
-    return np.asarray(tdb + delay * LIGHT_SECONDS_PER_AU / 86400)
+    bjd: Array = (tdb + delay * LIGHT_SECONDS_PER_AU / 86400).astype(np.float64)
+    return bjd
 
 
 def middles(telescopes: tuple[Telescope, ...], n_nights: int) -> Array:
     """Return the middles of the first telescope's nights, MJD."""
-    return FIRST_NIGHT + np.arange(n_nights) + (telescopes[0].first_hour + telescopes[0].last_hour) / 48
+    middle = (telescopes[0].first_hour + telescopes[0].last_hour) / 48
+    return np.arange(n_nights, dtype=np.float64) + (FIRST_NIGHT + middle)
 
 
 def schedule(

@@ -1,14 +1,14 @@
 """The truth that goes with simulated frames: written beside them, read back for comparison.
 
 OUT/truth/stars.ecsv, frames.ecsv, telescopes.ecsv and OUT/refcat.csv, the noisy catalogue that an observer
-would have. In `frames`, a perfectly measured star of true magnitude m in the frame's band (with the telescope's
-colour term) fulfils
+would have. In `frames`, a perfectly measured star of true magnitude m in the frame's band (with the
+telescope's colour term) fulfils
 
     m = -2.5 log10(flux_e / exptime) + zero_point + x L1(u) + y L1(v) + xx L2(u) + xy u v + yy L2(v)
 
-with the total flux in electrons and u, v the pixel coordinates scaled to [-1, 1]. What an aperture misses depends
-on seeing and place; `Truth.expected_zero_point` adds it, and gives what a solution should find up to one constant
-a telescope and band.
+with the total flux in electrons and u, v the pixel coordinates scaled to [-1, 1]. What an aperture misses
+depends on seeing and place; `Truth.expected_zero_point` adds it, and gives what a solution should find up to
+one constant a telescope and band.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Truth:
     def expected_zero_point(self, row: Row, radius_px: float) -> float:
         """Return the zero point that a solution finds with apertures of `radius_px`, without a tree.
 
-        It is the constant of the least-squares Legendre quadratic over the frame of transparency, spatial terms
-        and aperture loss; `radius_px` = inf gives the zero point of total fluxes.
+        It is the constant of the least-squares Legendre quadratic over the frame of transparency, spatial
+        terms and aperture loss; `radius_px` = inf gives the zero point of total fluxes.
         """
         u, v, value = self.surface(row, radius_px)
         design = np.vstack([np.ones_like(u), legendre(u, v)]).T

@@ -79,8 +79,8 @@ PERIODIC: dict[str, Callable[[Array, float], Array]] = {
 class Variable:
     """How one star varies.
 
-    `period`, `epoch` and (for flares) `duration` are in days, `epoch` as BJD_TDB - 2400000.5; the `duration` of
-    eclipses and transits is a share of the period; `amplitude` is peak to peak in magnitudes.
+    `period`, `epoch` and (for flares) `duration` are in days, `epoch` as BJD_TDB - 2400000.5; the `duration`
+    of eclipses and transits is a share of the period; `amplitude` is peak to peak in magnitudes.
     """
 
     kind: str
