@@ -17,7 +17,7 @@ CENTRE = (303.75, 35.0)
 SIZE_ARCMIN = (17.5, 15.0)
 """Width and height of the area that holds stars: a little more than the wider frame sees when turned."""
 
-BRIGHTEST, FAINTEST = 10.8, 18.0
+BRIGHTEST, FAINTEST = 10.5, 18.0
 """Range of V magnitudes."""
 
 SLOPE = 0.27

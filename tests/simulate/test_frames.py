@@ -15,7 +15,7 @@ CLEAN = Weather(satellites=0, cosmic_rays=0.0, tree=False)
 
 @pytest.fixture(scope="module")
 def survey():
-    return plan(n_frames=12, n_stars=300, seed=4, weather=CLEAN)
+    return plan(n_frames=12, n_stars=400, seed=4, weather=CLEAN)
 
 
 def test_a_frame_depends_on_seed_and_exposure_alone(survey):
@@ -51,7 +51,7 @@ def test_stars_carry_their_flux(survey):
     assert image.sum() == pytest.approx(flux, rel=2e-4)
 
 
-@pytest.mark.parametrize("index", [0, 9], ids=["Alder", "Birch"])
+@pytest.mark.parametrize("index", [0, 2], ids=["Alder", "Birch"])
 def test_apertures_pull_around_the_truth(survey, index):
     """Aperture fluxes over truth times encircled energy: pulls of mean 0 and scatter 1."""
     exposure = survey.exposures[index]
@@ -107,7 +107,7 @@ def test_encircled_energy_against_a_fine_grid():
 
 
 def test_bright_stars_saturate_and_the_frame_is_16_bit(survey):
-    for index, clip in ((0, 65535), (9, 62000)):
+    for index, clip in ((0, 65535), (2, 62000)):
         exposure = survey.exposures[index]
         frame = render(survey.telescopes[exposure.telescope], exposure, survey.sky, 4)
         assert frame.dtype == np.uint16
