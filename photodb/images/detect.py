@@ -1,0 +1,106 @@
+"""Find stars: a matched filter over the noise map, and how wide the stars are.
+
+A star of Gaussian profile is best seen in the frame convolved with its own profile (Stetson 1987,
+doi:10.1086/131977); the threshold is in sigmas of the convolved frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .kernels import cores, moments, peaks, smooth
+
+FWHM_PER_SIGMA = 2.3548200450309493
+THRESHOLD = 5.0
+MESH = 64
+START_FWHM = 3.0
+HOT_SHARPNESS = 4.5
+"""Peak over the mean of its eight neighbours of a star of FWHM 1.6 px; what is sharper is no star."""
+FWHM_LIMITS = (1.3, 40.0)
+
+
+@dataclass(frozen=True)
+class Background:
+    """The smooth background of a frame and its noise."""
+
+    level: NDArray[np.float32]  # (ny, nx) ADU
+    noise: NDArray[np.float32]  # (ny, nx) ADU a pixel
+    median: float  # ADU
+    rms: float  # ADU
+
+
+def background(data: NDArray[np.float32], bad: NDArray[np.bool_], mesh: int = MESH) -> Background:
+    """Estimate background and noise on a mesh (Bertin & Arnouts 1996, doi:10.1051/aas:1996164), by sep."""
+    size = max(8, min(mesh, min(data.shape) // 4))
+    found = sep.Background(data, mask=bad, bw=size, bh=size, fw=3, fh=3)
+    noise = found.rms(dtype=np.float32)
+    floor = max(float(found.globalrms) * 0.1, 1e-6)
+    return Background(found.back(dtype=np.float32), np.maximum(noise, floor), float(found.globalback), float(found.globalrms))
+
+
+def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
+    """Return a one-dimensional Gaussian of unit sum of squares."""
+    half = max(1, int(np.ceil(3 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
+    return (kernel / np.sqrt(np.sum(kernel**2))).astype(np.float32)
+
+
+def candidates(data: NDArray[np.float32], noise: NDArray[np.float32], fwhm: float, threshold: float, border: int = 2) -> NDArray:
+    """Return x, y, significance (n, 3) of the peaks of the matched filter, most significant first."""
+    filtered = smooth(data, gaussian_kernel(fwhm / FWHM_PER_SIGMA))
+    x, y, s = peaks(filtered, noise * np.float32(noise_growth(filtered, noise)), threshold, border)
+    order = np.argsort(-s, kind="stable")
+    return np.stack([x, y, s], axis=1)[order].astype(float)
+
+
+def noise_growth(filtered: NDArray[np.float32], noise: NDArray[np.float32], step: int = 5) -> float:
+    """Return how much larger the noise of the filtered frame is than white noise would make it, at least 1.
+
+    Neighbouring pixels of resampled or interlaced frames share their noise; a threshold in sigmas must know.
+    """
+    sample = filtered[::step, ::step] / noise[::step, ::step]
+    sample = sample - np.median(sample)
+    quiet = -sample[sample < 0]  # the dark side: no stars
+    return max(1.0, float(1.4826 * np.median(quiet))) if quiet.size else 1.0
+
+
+def thin(points: NDArray, radius: NDArray) -> NDArray[np.bool_]:
+    """Keep of points (n, 2), best first, those that no better one within its own `radius` (n,) outdoes."""
+    keep = np.ones(len(points), bool)
+    if len(points) < 2:
+        return keep
+    near = cKDTree(points).query_ball_point(points, radius)
+    for i, others in enumerate(near):
+        if keep[i]:
+            for j in others:
+                if j > i:
+                    keep[j] = False
+    return keep
+
+
+def star_width(data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], n_stars: int = 120) -> float:
+    """Return the median FWHM (px) of bright unsaturated stars, `START_FWHM` where there are fewer than three."""
+    found = candidates(data, noise, START_FWHM, 15.0, border=8)
+    if len(found) < 3:
+        found = candidates(data, noise, START_FWHM, 7.0, border=8)
+    xy = found[:, :2].astype(int)
+    clean = np.array([not bad[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4].any() for x, y in xy], bool)
+    found = found[clean]
+    found = found[cores(data, data, bad, found[:, 0], found[:, 1], 1, np.inf)[:, 3] < HOT_SHARPNESS]
+    chosen = found[: 2 * n_stars]
+    if len(chosen) < 3:
+        return START_FWHM
+    shape = moments(data, chosen[:, 0], chosen[:, 1], START_FWHM / FWHM_PER_SIGMA, True)
+    fwhm = FWHM_PER_SIGMA * np.sqrt(0.5 * (shape[:, 2] + shape[:, 3]))
+    fwhm = fwhm[np.isfinite(fwhm) & (fwhm > 0.8)]
+    if len(fwhm) < 3:
+        return START_FWHM
+    bright = fwhm[:n_stars]
+    middle = np.median(bright)
+    clipped = bright[np.abs(bright - middle) < 3 * 1.4826 * np.median(np.abs(bright - middle)) + 0.2]
+    return float(np.clip(np.median(clipped), *FWHM_LIMITS))

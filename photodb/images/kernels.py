@@ -1,0 +1,206 @@
+"""The hot loops over pixels, compiled by numba and kept in its cache.
+
+All take background-subtracted float32 images indexed [y, x]; positions are (x, y) with 0 at the centre of the first
+pixel. None allocates more than its result.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def smooth(data, kernel):
+    """Convolve with a symmetric kernel along x and y; beyond the border counts as 0."""
+    ny, nx = data.shape
+    half = len(kernel) // 2
+    rows = np.zeros((ny, nx), np.float32)
+    for y in range(ny):
+        for x in range(half):
+            total = 0.0
+            for k in range(-half, half + 1):
+                if 0 <= x + k < nx:
+                    total += kernel[k + half] * data[y, x + k]
+            rows[y, x] = total
+        for x in range(nx - half, nx):
+            total = 0.0
+            for k in range(-half, half + 1):
+                if 0 <= x + k < nx:
+                    total += kernel[k + half] * data[y, x + k]
+            rows[y, x] = total
+        for k in range(-half, half + 1):
+            w = kernel[k + half]
+            for x in range(half, nx - half):
+                rows[y, x] += w * data[y, x + k]
+    out = np.zeros((ny, nx), np.float32)
+    for y in range(ny):
+        for k in range(-half, half + 1):
+            if 0 <= y + k < ny:
+                w = kernel[k + half]
+                for x in range(nx):
+                    out[y, x] += w * rows[y + k, x]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def peaks(image, noise, threshold, border):
+    """Return x, y and height over noise of the pixels that top their eight neighbours and the threshold."""
+    ny, nx = image.shape
+    found_x, found_y, found_s = [0], [0], [0.0]
+    for y in range(max(border, 1), ny - max(border, 1)):
+        for x in range(max(border, 1), nx - max(border, 1)):
+            v = image[y, x]
+            if v <= threshold * noise[y, x]:
+                continue
+            if (
+                v > image[y, x - 1]
+                and v >= image[y, x + 1]
+                and v > image[y - 1, x]
+                and v >= image[y + 1, x]
+                and v > image[y - 1, x - 1]
+                and v > image[y - 1, x + 1]
+                and v >= image[y + 1, x - 1]
+                and v >= image[y + 1, x + 1]
+            ):
+                found_x.append(x)
+                found_y.append(y)
+                found_s.append(v / noise[y, x])
+    return np.array(found_x[1:]), np.array(found_y[1:]), np.array(found_s[1:])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def moments(data, xs, ys, sigma, adapt):
+    """Windowed centroids and shapes: a round Gaussian window of width `sigma` follows each star.
+
+    With `adapt` the window also takes the star's own width. Returns x, y, the variances xx, yy, xy of the star
+    (window removed, NaN where not positive) and the windowed flux.
+    """
+    ny, nx = data.shape
+    n = len(xs)
+    out = np.full((n, 6), np.nan)
+    for i in range(n):
+        cx, cy = xs[i], ys[i]
+        width = sigma
+        for step in range(20):
+            reach = int(4.0 * width + 1)
+            x0, x1 = max(0, int(cx) - reach), min(nx, int(cx) + reach + 2)
+            y0, y1 = max(0, int(cy) - reach), min(ny, int(cy) + reach + 2)
+            s = sx = sy = sxx = syy = sxy = 0.0
+            inv = -0.5 / (width * width)
+            limit = 16.0 * width * width
+            for y in range(y0, y1):
+                dy = y - cy
+                for x in range(x0, x1):
+                    dx = x - cx
+                    r2 = dx * dx + dy * dy
+                    if r2 > limit:
+                        continue
+                    w = math.exp(r2 * inv) * data[y, x]
+                    s += w
+                    sx += w * dx
+                    sy += w * dy
+                    sxx += w * dx * dx
+                    syy += w * dy * dy
+                    sxy += w * dx * dy
+            if s <= 0:
+                break
+            mx, my = sx / s, sy / s
+            # a Gaussian star of variance v under a window of variance w shows its centroid shrunk by w / (v + w)
+            move_x, move_y = 2.0 * mx, 2.0 * my
+            cx += move_x
+            cy += move_y
+            if abs(cx - xs[i]) > 2.5 * sigma + 1 or abs(cy - ys[i]) > 2.5 * sigma + 1:
+                break
+            vxx, vyy, vxy = sxx / s - mx * mx, syy / s - my * my, sxy / s - mx * my
+            det = vxx * vyy - vxy * vxy
+            if det > 0:
+                ixx, iyy, ixy = vyy / det + 2 * inv, vxx / det + 2 * inv, -vxy / det
+                d = ixx * iyy - ixy * ixy
+                if d > 0 and ixx > 0:
+                    out[i, 2], out[i, 3], out[i, 4] = iyy / d, ixx / d, -ixy / d
+                    if adapt:
+                        width = min(max(math.sqrt(0.5 * (out[i, 2] + out[i, 3])), 0.5), 4.0 * sigma)
+            out[i, 0], out[i, 1], out[i, 5] = cx, cy, s
+            if step > 2 and abs(move_x) < 2e-4 and abs(move_y) < 2e-4:
+                break
+    return out
+
+
+@njit(cache=True, nogil=True)
+def annulus_sky(data, bad, xs, ys, inner, outer):
+    """Return clipped median, robust noise and pixel count of an annulus around each star (NaN below 20 pixels)."""
+    ny, nx = data.shape
+    n = len(xs)
+    out = np.full((n, 3), np.nan)
+    buffer = np.empty(int((2 * outer + 3) ** 2), np.float32)
+    deviation = np.empty_like(buffer)
+    for i in range(n):
+        m = 0
+        for y in range(max(0, int(ys[i] - outer)), min(ny, int(ys[i] + outer) + 2)):
+            dy2 = (y - ys[i]) ** 2
+            for x in range(max(0, int(xs[i] - outer)), min(nx, int(xs[i] + outer) + 2)):
+                r2 = (x - xs[i]) ** 2 + dy2
+                if inner * inner <= r2 <= outer * outer and not bad[y, x]:
+                    buffer[m] = data[y, x]
+                    m += 1
+        if m < 20:
+            continue
+        middle, spread = 0.0, 0.0
+        for _ in range(5):
+            middle = np.median(buffer[:m])
+            for k in range(m):
+                deviation[k] = abs(buffer[k] - middle)
+            spread = 1.4826 * np.median(deviation[:m])
+            kept = 0
+            for k in range(m):
+                if abs(buffer[k] - middle) <= 3.0 * spread:
+                    buffer[kept] = buffer[k]
+                    kept += 1
+            if kept == m or kept < 20:
+                break
+            m = kept
+        out[i, 0], out[i, 1], out[i, 2] = middle, spread, m
+    return out
+
+
+@njit(cache=True, nogil=True)
+def cores(raw, data, bad, xs, ys, reach, level):
+    """Look at each star's core in the raw frame.
+
+    Returns the highest raw count within `reach`, the pixels at or above `level`, the bad pixels, and the sharpness:
+    the peak over the mean of its eight neighbours, background taken off.
+    """
+    ny, nx = data.shape
+    n = len(xs)
+    out = np.zeros((n, 4))
+    for i in range(n):
+        px, py = int(round(xs[i])), int(round(ys[i]))
+        top, saturated, broken = -1e30, 0, 0
+        for y in range(max(0, py - reach), min(ny, py + reach + 1)):
+            for x in range(max(0, px - reach), min(nx, px + reach + 1)):
+                if (x - px) ** 2 + (y - py) ** 2 > reach * reach:
+                    continue
+                v = raw[y, x]
+                if v > top:
+                    top = v
+                if v >= level:
+                    saturated += 1
+                elif bad[y, x]:
+                    broken += 1
+        out[i, 0], out[i, 1], out[i, 2] = top, saturated, broken
+        best, bx, by = -1e30, px, py
+        for y in range(max(1, py - 1), min(ny - 1, py + 2)):
+            for x in range(max(1, px - 1), min(nx - 1, px + 2)):
+                if data[y, x] > best:
+                    best, bx, by = data[y, x], x, y
+        around = 0.0
+        if 1 <= bx < nx - 1 and 1 <= by < ny - 1:
+            for y in range(by - 1, by + 2):
+                for x in range(bx - 1, bx + 2):
+                    around += data[y, x]
+            around = (around - best) / 8.0
+        out[i, 3] = best / around if around > 0.02 * best else 50.0
+    return out
