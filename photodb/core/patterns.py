@@ -91,6 +91,7 @@ def find_map(
     *,
     radius: float,
     n_stars: int = 30,
+    n_targets: int | None = None,
     scale: tuple[float, float] | None = None,
     cells: int = 15,
     final_radius: float | None = None,
@@ -101,14 +102,14 @@ def find_map(
     ----------
     p : (n, 2), q : (m, 2) plane points, brightest first.
     radius : how near a mapped star must come to its partner, units of q.
-    n_stars : stars of each list whose triangles are compared.
+    n_stars, n_targets : brightest stars of p and of q whose triangles are compared (n_targets as n_stars if None).
     scale : allowed range of the scale from p to q, or None for any between 1/5 and 5.
     cells : cells of the vote to try.
     """
     if min(len(p), len(q)) < 4:
         return None
     size = float(np.ptp(q, axis=0).max())
-    a, b, mirrored = _similarities(p, q, triangles(p, n_stars), triangles(q, n_stars))
+    a, b, mirrored = _similarities(p, q, triangles(p, n_stars), triangles(q, n_targets or n_stars))
     low, high = scale or (0.2, 5.0)
     keep = (np.abs(a) > low) & (np.abs(a) < high)
     a, b, mirrored = a[keep], b[keep], mirrored[keep]
@@ -124,6 +125,33 @@ def find_map(
             if found.n_used > 0.5 * min(len(p), len(q)):
                 break
     return best
+
+
+def vote_shift(p: NDArray, q: NDArray, *, reach: float, bin_size: float, n_stars: int = 100) -> Affine | None:
+    """Return the shift from list p to list q on which most pairs of their brightest stars agree, or None.
+
+    Parameters
+    ----------
+    p : (n, 2), q : (m, 2) plane points, brightest first, turned and scaled alike.
+    reach : largest shift along an axis; bin_size : width of a cell of the vote.
+    """
+    a, b = p[:n_stars], q[:n_stars]
+    if not len(a) or not len(b):
+        return None
+    d = (b[None, :, :] - a[:, None, :]).reshape(-1, 2)
+    d = d[(np.abs(d) <= reach).all(axis=1)]
+    if not len(d):
+        return None
+    best, votes = None, 0
+    for half in (0.0, 0.5):
+        keys, inverse, counts = np.unique(np.floor(d / bin_size + half).astype(np.int64), axis=0, return_inverse=True, return_counts=True)
+        k = int(np.argmax(counts))
+        if counts[k] > votes:
+            votes, best = int(counts[k]), np.median(d[inverse.ravel() == k], axis=0)
+    expected = len(d) / max((2 * reach / bin_size) ** 2, 1.0)
+    if best is None or votes < max(4, expected + 6 * np.sqrt(expected + 1)):
+        return None
+    return Affine(np.eye(2), best)
 
 
 def _median(values: NDArray) -> complex:

@@ -1,0 +1,163 @@
+"""Place a frame on the sky by the stars of a catalogue: from a first guess, or by patterns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.columns import Bundle
+from ..core.match import Affine, Registration, refine
+from ..core.patterns import believable, find_map, vote_shift
+from ..core.sky import project
+from ..core.tangent import TangentWCS, fit_wcs, n_terms
+
+MIN_STARS = 6
+RADIUS_PX = 2.0
+BLIND_SCALES = (0.9, 1.1)
+UNKNOWN_SCALES = (0.2, 5.0)
+BRIGHT = 400
+
+
+@dataclass(frozen=True)
+class SkyStars(Bundle):
+    """Stars of a catalogue around a frame, brightest first, at the frame's epoch."""
+
+    key: NDArray[np.int64]  # (n,) the catalogue's own key
+    ra: NDArray[np.float64]  # (n,) deg
+    dec: NDArray[np.float64]  # (n,) deg
+    mag: NDArray[np.float64]  # (n,) mag, any band
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """A frame's place on the sky and the stars that gave it."""
+
+    wcs: TangentWCS
+    rms_arcsec: float  # of the used stars, both axes together
+    detections: NDArray[np.intp]  # (n,) rows of the frame's stars
+    stars: NDArray[np.intp]  # (n,) rows of the catalogue
+    used: NDArray[np.bool_]  # (n,)
+    dx: NDArray[np.float64]  # (n,) px, measured minus expected
+    dy: NDArray[np.float64]  # (n,) px
+    dra: NDArray[np.float64]  # (n,) arcsec, times cos(dec)
+    ddec: NDArray[np.float64]  # (n,) arcsec
+
+    @property
+    def n_used(self) -> int:
+        """Stars of the last fit."""
+        return int(self.used.sum())
+
+
+def compose(wcs: TangentWCS, to_old: Affine, nx: int, ny: int) -> TangentWCS:
+    """Return the WCS of pixels that `to_old` maps to the pixels of `wcs`; exact, order kept."""
+    gx, gy = np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9))
+    new = np.column_stack([gx.ravel(), gy.ravel()])
+    old = to_old(new)
+    ra, dec = wcs.to_sky(old[:, 0], old[:, 1])
+    ra0, dec0 = (float(v[0]) for v in wcs.to_sky(*(np.array([v]) for v in to_old(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0])))
+    return fit_wcs(new[:, 0], new[:, 1], ra, dec, ra0, dec0, (nx - 1) / 2, (ny - 1) / 2, max(1, wcs.order))
+
+
+def _fit(found: Registration, xy: NDArray, sky: SkyStars, rows: NDArray, wcs: TangentWCS, nx: int, ny: int) -> SkyFit:
+    """Turn the match of expected with measured pixels into a WCS and residuals."""
+    i, j = rows[found.first], found.second
+    if wcs.order == 1 and found.n_used >= n_terms(1) + 1:
+        ra0, dec0 = (float(v[0]) for v in compose(wcs, found.transform.inverse(), nx, ny).to_sky([(nx - 1) / 2], [(ny - 1) / 2]))
+        k = found.used
+        made = fit_wcs(xy[j[k], 0], xy[j[k], 1], sky.ra[i[k]], sky.dec[i[k]], ra0, dec0, (nx - 1) / 2, (ny - 1) / 2)
+    else:
+        made = compose(wcs, found.transform.inverse(), nx, ny)
+    ra, dec = made.to_sky(xy[j, 0], xy[j, 1])
+    px, py = made.to_pixel(sky.ra[i], sky.dec[i])
+    dra = ((ra - sky.ra[i] + 180) % 360 - 180) * np.cos(np.radians(dec)) * 3600
+    ddec = (dec - sky.dec[i]) * 3600
+    rms = float(np.sqrt(np.mean((dra**2 + ddec**2)[found.used])))
+    return SkyFit(made, rms, j, i, found.used, xy[j, 0] - px, xy[j, 1] - py, dra, ddec)
+
+
+def near_frame(wcs: TangentWCS, sky: SkyStars, nx: int, ny: int, margin_px: float) -> tuple[NDArray, NDArray]:
+    """Return rows and pixels (n, 2) of the catalogue's stars that fall on the frame or `margin_px` around it."""
+    pixels = np.column_stack(wcs.to_pixel(sky.ra, sky.dec))
+    inside = (pixels > -margin_px).all(axis=1) & (pixels[:, 0] < nx + margin_px) & (pixels[:, 1] < ny + margin_px)
+    rows = np.flatnonzero(inside)[:BRIGHT]
+    return rows, pixels[rows]
+
+
+def fit_near(
+    xy: NDArray, sky: SkyStars, wcs: TangentWCS, nx: int, ny: int, *, search_px: float = 8.0, shift_px: float = 0.0, min_stars: int = MIN_STARS
+) -> SkyFit | None:
+    """Fit the WCS from a first guess that is right to `search_px` (or, by a vote, to a shift of `shift_px`).
+
+    Returns None when fewer than `min_stars` stars match or chance would do as well.
+
+    Parameters
+    ----------
+    xy : (n, 2) px, the frame's stars, brightest first.
+    """
+    rows, expected = near_frame(wcs, sky, nx, ny, max(search_px, shift_px))
+    if len(rows) < min_stars:
+        return None
+    starts: list[Affine] = [Affine(np.eye(2), np.zeros(2))]
+    if shift_px:
+        n = max(30, 2 * len(rows))
+        voted = vote_shift(expected, xy, reach=shift_px, bin_size=max(3.0, shift_px / 60), n_stars=n)
+        starts = [voted, *starts] if voted else starts
+    for start in starts:
+        found = refine(expected, xy[:BRIGHT], start, search_px, final_radius=RADIUS_PX)
+        if found and found.n_used >= min_stars and believable(expected, xy[:BRIGHT], found, RADIUS_PX, 0.9, 1.1):
+            return _fit(found, xy, sky, rows, wcs, nx, ny)
+    return None
+
+
+def fit_blind(
+    xy: NDArray, sky: SkyStars, ra: float, dec: float, scale_arcsec: float, nx: int, ny: int, *, min_stars: int = MIN_STARS
+) -> SkyFit | None:
+    """Fit the WCS by patterns, with any rotation and parity, around a pointing.
+
+    Parameters
+    ----------
+    sky : stars within reach of the pointing, brightest first.
+    scale_arcsec : pixel scale, right to 10 %; NaN if unknown (then any scale within a factor of five of 1).
+    """
+    if len(sky) < min_stars or len(xy) < min_stars:
+        return None
+    known = np.isfinite(scale_arcsec)
+    unit = scale_arcsec if known else 1.0
+    xi, eta = project(sky.ra, sky.dec, ra, dec)
+    plane = np.column_stack([xi, eta]) * 3600.0 / unit
+    reach = 0.5 * np.hypot(nx, ny)
+    for widen in (1.0, 1.4, 2.2):
+        near = np.flatnonzero(np.isfinite(plane).all(axis=1) & (np.hypot(*plane.T) < widen * reach))
+        if len(near) < min_stars:
+            continue
+        found = _try_blind(plane[near], xy, nx * ny / (np.pi * (widen * reach) ** 2), BLIND_SCALES if known else UNKNOWN_SCALES, min_stars)
+        if found:
+            guess = _wcs_of(found.transform, unit, ra, dec, nx, ny)
+            return fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars)
+    return None
+
+
+def _try_blind(plane: NDArray, xy: NDArray, share: float, scales: tuple[float, float], min_stars: int) -> Registration | None:
+    """Compare brightest with brightest: as many of the frame's stars as the catalogue should have on the frame."""
+    for n_catalogue in (20, 32, 45):
+        n = min(len(plane), n_catalogue)
+        for n_frame in sorted({int(np.clip(f * n * min(share, 1.0), 8, 45)) for f in (1.2, 2.2)}):
+            found = find_map(plane[:BRIGHT], xy[:BRIGHT], radius=RADIUS_PX, n_stars=n, n_targets=n_frame, scale=scales, cells=25)
+            if found and found.n_used >= min_stars:
+                return found
+    return None
+
+
+def _wcs_of(to_pixels: Affine, unit_arcsec: float, ra: float, dec: float, nx: int, ny: int) -> TangentWCS:
+    """Return the WCS of a map from the tangent plane (units of `unit_arcsec`) to pixels."""
+    back = to_pixels.inverse()
+    x0, y0 = (nx - 1) / 2, (ny - 1) / 2
+    origin = back(np.array([[x0, y0]]))[0] * unit_arcsec / 3600.0
+    matrix = back.matrix * unit_arcsec / 3600.0 * 1000.0
+    return TangentWCS(
+        ra, dec, x0, y0,
+        (float(origin[0]), float(matrix[0, 0]), float(matrix[0, 1])),
+        (float(origin[1]), float(matrix[1, 0]), float(matrix[1, 1])),
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Match a frame with a reference frame: shift, rotation, scale and mirror, by stars."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.match import Affine, Registration, refine
+from ..core.patterns import believable, find_map, vote_shift
+
+RADIUS_PX = 1.5
+SEARCH_PX = 6.0
+BRIGHT = 400
+"""Brightest stars that take part in a registration: enough for 0.01 px, few enough to be quick."""
+ATTEMPTS = (25, 40, 60)
+
+
+def register(
+    reference: NDArray, stars: NDArray, hint: Affine | None = None, scale: tuple[float, float] = (0.97, 1.03)
+) -> Registration | None:
+    """Find the affine map from a reference frame's pixels to this frame's, or None where chance would do as well.
+
+    The hint (the last frame's map, say) is tried first, then a vote on the shift alone, then triangles, which find
+    any shift, rotation and mirror within the range of scales.
+
+    Parameters
+    ----------
+    reference : (n, 2), stars : (m, 2) px, brightest first, cosmic rays left out.
+    hint : map to try first.
+    scale : allowed range of the scale.
+    """
+    p, q = reference[:BRIGHT], stars[:BRIGHT]
+    size = float(np.ptp(q, axis=0).max()) if len(q) else 0.0
+    shifted = vote_shift(p, q, reach=0.8 * size, bin_size=3.0) if size else None
+    for start in (hint, shifted):
+        if start is None:
+            continue
+        found = refine(p, q, start, SEARCH_PX, final_radius=RADIUS_PX)
+        if found and believable(p, q, found, RADIUS_PX, *scale) and _good(found, p, q):
+            return found
+    for n in ATTEMPTS:
+        found = find_map(p, q, radius=RADIUS_PX, n_stars=n, scale=scale)
+        if found:
+            return found
+    return None
+
+
+def _good(found: Registration, p: NDArray, q: NDArray) -> bool:
+    """Tell whether a quick match holds enough of the stars that should meet to need no pattern search."""
+    mapped = found.transform(p)
+    inside = ((mapped >= q.min(axis=0)) & (mapped <= q.max(axis=0))).all(axis=1)
+    return found.n_used >= max(6, 0.25 * min(int(inside.sum()), len(q)))
