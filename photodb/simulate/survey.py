@@ -93,10 +93,12 @@ def simulate(
     return write_survey(survey, out, on_frame)
 
 
-def write_survey(survey: Plan, out: str | Path, on_frame: Callable[[str], None] | None = None) -> Plan:
+def write_survey(
+    survey: Plan, out: str | Path, on_frame: Callable[[str], None] | None = None, overwrite: bool = False
+) -> Plan:
     """Write a planned survey; see `simulate`. The truth is written last, and so marks a complete survey."""
     out = Path(out)
-    if (out / "frames").exists() or (out / "truth").exists():
+    if not overwrite and ((out / "frames").exists() or (out / "truth").exists()):
         raise UsageError(f"{out} already holds a simulated survey; name another folder, or remove it first")
     paths = [survey.path(exposure) for exposure in survey.exposures]
     for exposure, path in zip(survey.exposures, paths, strict=True):
@@ -113,7 +115,7 @@ def write_frame(survey: Plan, exposure: Exposure, path: Path) -> None:
     telescope = survey.telescopes[exposure.telescope]
     pixels = render(telescope, exposure, survey.sky, survey.seed, survey.weather.cosmic_rays)
     header = make_header(telescope, exposure, np.random.default_rng([survey.seed, 5, exposure.frame]))
-    fits.PrimaryHDU(pixels, header).writeto(path)
+    fits.PrimaryHDU(pixels, header).writeto(path, overwrite=True)
 
 
 def _check(n_frames: int, n_stars: int, n_telescopes: int, n_nights: int, bands: tuple[str, ...]) -> None:

@@ -80,6 +80,24 @@ class Truth:
         design = np.vstack([np.ones_like(u), legendre(u, v)]).T
         return float(np.linalg.lstsq(design, value, rcond=None)[0][0])
 
+    def errors(self, star: Row, frames: Table, radius_fwhm: float = 1.5) -> Array:
+        """Return the true error in mag of one star in each frame, for apertures of `radius_fwhm` FWHM.
+
+        Photons of the star and of the sky, read-out noise, and the telescope's noise floor; clouds are in,
+        trees are not.
+        """
+        return np.array([self._error(star, row, radius_fwhm) for row in frames])
+
+    def _error(self, star: Row, row: Row, radius_fwhm: float) -> float:
+        telescope = self.telescopes[row["telescope"]]
+        mag = star[row["band"]] + telescope.colour_term * (star["V"] - star["R"])
+        radius, centre = radius_fwhm * row["fwhm"], np.array([[telescope.nx / 2], [telescope.ny / 2]])
+        share = encircled_energy(radius, *psf_shape(telescope, row["fwhm"], *centre))[0]
+        flux = share * row["exptime"] * 10 ** (-0.4 * (mag - row["zero_point"]))
+        pixel = row["sky"] + telescope.read_noise**2 + telescope.gain**2 / 12
+        photons = 2.5 / np.log(10) * np.sqrt(flux + np.pi * radius**2 * pixel) / flux
+        return float(np.hypot(photons, telescope.noise_floor))
+
 
 def write_truth(
     out: Path,
