@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import decimal
 import json
 import math
 import sys
@@ -86,6 +87,8 @@ def plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return float(value) if value.is_finite() else None
     if isinstance(value, datetime.datetime | datetime.date):
         return value.isoformat()
     return value if isinstance(value, int | bool | str) else str(value)

@@ -143,7 +143,8 @@ def _no_source(conn: Any, ra: float, dec: float, radius: float, place: Cover) ->
 
 
 def _no_points(source: Any, band: str | None, bands: list[str]) -> str:
-    told = f"source {source['source_id']} ({source['separation_arcsec']:.1f} arcsec away) has no calibrated point"
+    where = f"{source['separation_arcsec']:.1f} arcsec away"
+    told = f"source {source['source_id']} ({where}) has no calibrated point"
     if band is None:
         return told + " in the published solution; if its frames came after it, run 'photodb solve'"
     return told + f" in band {band}; bands of the archive: {', '.join(bands) or 'none'}"

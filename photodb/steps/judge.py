@@ -15,6 +15,26 @@ from photodb.storage.framelists import FrameFilter
 
 from .runs import recorded_run
 
+QUALITY_COLUMNS = tuple(
+    [
+        "mjd",
+        "camera",
+        "status",
+        "data_min",
+        "data_max",
+        "dynamic_range",
+        "nonuniformity",
+        "fwhm",
+        "n_detections",
+    ]
+)
+SHIFT_COLUMNS = tuple(["mjd", "camera", "status", "shift_x", "shift_y", "shift_rotation", "shift_rms"])
+ZERO_POINT_COLUMNS = tuple(
+    ["mjd", "camera", "status", "solution_status", "zero_point", "gray_loss", "scatter"]
+)
+UNITS = {name: unit for name, _, unit, _ in framelists.FRAME_COLUMNS}
+"""Unit of each column of a list of frames; empty for a pure number or text."""
+
 
 @dataclass(frozen=True)
 class JudgeReport:
@@ -142,6 +162,24 @@ def _plan(
         else:
             changed[frame_id] = reasons[frame_id]
     return JudgeReport(status, changed, tuple(unchanged), refused, dry_run)
+
+
+def describe_frame(db: Database, name: str) -> dict[str, Any]:
+    """Return all that is known of one frame, its solutions and its judgements included.
+
+    Raises
+    ------
+    NothingMatched : no such frame. UsageError : several frames match.
+    """
+    ids = find_frames(db, [name])
+    if len(ids) != 1:
+        raise UsageError(f"{name} means {len(ids)} frames ({', '.join(map(str, ids[:10]))}); give one id")
+    with db.begin() as conn:
+        record = framelists.frame_row(conn, ids[0])
+        assert record is not None  # found above, and frames are never deleted
+        record["solutions"] = framelists.frame_terms(conn, ids[0])
+        record["judgements"] = judgements.history(conn, ids[0])
+    return record
 
 
 def frame_columns(db: Database, chosen: FrameFilter, names: tuple[str, ...]) -> dict[str, np.ndarray]:
