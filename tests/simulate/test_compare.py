@@ -12,13 +12,13 @@ from photodb.simulate.truth import Truth, frame_table, star_table
 
 FRAMES = np.dtype(
     {
-        "names": "path camera band frame_id gain radius zero_point component used".split(),
+        "names": ["path", "camera", "band", "frame_id", "gain", "radius", "zero_point", "component", "used"],
         "formats": ["O", "O", "O", "i8", "f8", "f8", "f8", "i4", "?"],
     }
 )
 CANDIDATES = np.dtype(
     {
-        "names": "source_id ra dec mag score period tags".split(),
+        "names": ["source_id", "ra", "dec", "mag", "score", "period", "tags"],
         "formats": ["i8", "f8", "f8", "f8", "f8", "f8", "O"],
     }
 )
