@@ -15,23 +15,19 @@ from photodb.storage.framelists import FrameFilter
 
 from .runs import recorded_run
 
-QUALITY_COLUMNS = tuple(
-    [
-        "mjd",
-        "camera",
-        "status",
-        "data_min",
-        "data_max",
-        "dynamic_range",
-        "nonuniformity",
-        "fwhm",
-        "n_detections",
-    ]
+QUALITY_COLUMNS = (
+    "mjd",
+    "camera",
+    "status",
+    "data_min",
+    "data_max",
+    "dynamic_range",
+    "nonuniformity",
+    "fwhm",
+    "n_detections",
 )
-SHIFT_COLUMNS = tuple(["mjd", "camera", "status", "shift_x", "shift_y", "shift_rotation", "shift_rms"])
-ZERO_POINT_COLUMNS = tuple(
-    ["mjd", "camera", "status", "solution_status", "zero_point", "gray_loss", "scatter"]
-)
+SHIFT_COLUMNS = ("mjd", "camera", "status", "shift_x", "shift_y", "shift_rotation", "shift_rms")
+ZERO_POINT_COLUMNS = ("mjd", "camera", "status", "solution_status", "zero_point", "gray_loss", "scatter")
 UNITS = {name: unit for name, _, unit, _ in framelists.FRAME_COLUMNS}
 """Unit of each column of a list of frames; empty for a pure number or text."""
 

@@ -60,7 +60,7 @@ def answer(conn: Connection, sql: str, max_rows: int) -> tuple[list[str], list[t
     try:
         stream: Iterator[tuple] = cursor.stream(sql)  # type: ignore[arg-type]
         rows = list(itertools.islice(stream, max_rows + 1))
-        names = _distinct([column.name for column in cursor.description or ()])
+        described = [column.name for column in cursor.description or ()]
         stream.close()  # type: ignore[attr-defined]
     except psycopg.errors.QueryCanceled as error:
         raise StorageError(
@@ -74,7 +74,15 @@ def answer(conn: Connection, sql: str, max_rows: int) -> tuple[list[str], list[t
         raise UsageError(f"the query is not understood: {error}".rstrip()) from error
     except psycopg.DataError as error:
         raise UsageError(f"the query fails on its data: {_first_line(error)}") from error
+    names = _distinct(described if rows else _column_names(raw, sql))
     return names, rows[:max_rows], len(rows) > max_rows
+
+
+def _column_names(raw: Any, sql: str) -> list[str]:
+    """Return the names of a query's columns without running it; a stream without rows does not tell them."""
+    raw.pgconn.prepare(b"", sql.encode())
+    described = raw.pgconn.describe_prepared(b"")
+    return [(described.fname(i) or b"").decode() for i in range(described.nfields)]
 
 
 def _first_line(error: Exception) -> str:
