@@ -14,7 +14,7 @@ $(READY): pyproject.toml
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' build 'setuptools>=77' wheel
 	@touch $@
 
 demo: $(READY)  ## simulate two telescopes, run the whole chain, compare with the truth

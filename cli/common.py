@@ -18,6 +18,8 @@ from .progress import TerminalProgress
 from .tables import FORMATS, SCHEMA_VERSION, write_record, write_table
 
 __all__ = [
+    "EXIT_INTERRUPTED",
+    "EXIT_PARTIAL",
     "FORMATS",
     "SCHEMA_VERSION",
     "SkyCommand",

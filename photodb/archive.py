@@ -73,7 +73,7 @@ class Archive:
         return table
 
     def cone(self, ra: float, dec: float, radius_deg: float) -> QTable:
-        """Return the sources of a cone, nearest first, with their mean magnitudes; empty where there is nothing.
+        """Return the sources of a cone, nearest first, with mean magnitudes; empty where there is nothing.
 
         Examples
         --------

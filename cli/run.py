@@ -1,0 +1,108 @@
+"""photodb run: from frames to light curves with defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .common import EXIT_PARTIAL, TerminalProgress, message, pass_database
+from .position import Angle
+
+SHOWN_REJECTIONS = 20
+
+
+@click.command()
+@pass_database
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
+@click.option("--camera", metavar="NAME", help="Read every frame as one of this camera.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; by default one a core.")
+@click.option(
+    "--center",
+    nargs=2,
+    type=(Angle("RA"), Angle("DEC")),
+    metavar="RA DEC",
+    help="Where the frames point, if the headers do not tell.",
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ARCSEC_PER_PIXEL",
+    help="Pixel scale, if the headers do not tell.",
+)
+@click.option("--max-stars", type=click.IntRange(min=1), help="Measure only the brightest N of each frame.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    db: Any,
+    paths: tuple[str, ...],
+    camera: str | None,
+    jobs: int | None,
+    center: tuple[float, float] | None,
+    scale: float | None,
+    max_stars: int | None,
+) -> None:
+    """Do everything: ingest the frames of PATHS (files or folders), solve, compute statistics.
+
+    Run it again when there are new frames: what is done is not done twice.
+    """
+    from photodb.steps.ingest import IngestSettings
+    from photodb.steps.run import RunSettings
+    from photodb.steps.run import run as run_steps
+
+    given = {"camera": camera, "jobs": jobs, "center": center, "scale": scale, "max_stars": max_stars}
+    chosen = IngestSettings(**{name: value for name, value in given.items() if value is not None})
+    report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())
+    _tell(report)
+    if report.ingest.n_rejected or report.why_not_solved:
+        ctx.exit(EXIT_PARTIAL)
+
+
+def _tell(report: Any) -> None:
+    """Print the summary, what was assumed, what was rejected, and which commands come next."""
+    for text in report.ingest.assumed:
+        message(f"assumed: {text}")
+    if report.ingest.assumed:
+        message("correct it with 'photodb telescope show NAME > my.toml' and 'photodb telescope add my.toml'")
+    for path, code, reason in report.ingest.rejected[:SHOWN_REJECTIONS]:
+        message(f"rejected {path}: {code}: {reason}")
+    hidden = len(report.ingest.rejected) - SHOWN_REJECTIONS
+    if hidden > 0:
+        message(f"... and {hidden} more; 'photodb frame list --status rejected' shows all")
+    if report.idle:
+        click.echo(f"nothing new: all {report.ingest.n_known} files are in the archive, solved and searched")
+    else:
+        _summary(report)
+    _next(report)
+
+
+def _summary(report: Any) -> None:
+    ingest = report.ingest
+    told = f"{ingest.n_new} new frames: {ingest.n_accepted} accepted, {ingest.n_rejected} rejected"
+    told += f", {ingest.n_calibration} calibration" if ingest.n_calibration else ""
+    told += f"; {ingest.n_known} known before" if ingest.n_known else ""
+    click.echo(told)
+    if report.solve is not None:
+        click.echo(_solved(report.solve))
+    if report.why_not_solved:
+        message(f"not solved: {report.why_not_solved}")
+    click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items()))
+
+
+def _solved(solve: Any) -> str:
+    """Tell the solution in one line."""
+    told = f"solution {solve.solution_id}: {solve.n_frames} frames, {solve.n_sources} sources, "
+    return told + f"{solve.n_measurements} measurements, chi2 per degree of freedom {solve.chi2_dof:.2f}"
+
+
+def _next(report: Any) -> None:
+    if report.left is None or report.why_not_solved:
+        message("next: photodb frame list --status rejected")
+        return
+    for text in (
+        "photodb variables                    candidates of variable stars, best first",
+        "photodb lightcurve RA DEC --plot lc.png",
+        "photodb plot noise -o noise.png",
+        "photodb qa plot -o quality.png       then: photodb qa apply --min-range X --dry-run",
+    ):
+        message(f"next: {text}")
