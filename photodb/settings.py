@@ -1,8 +1,8 @@
 """Which archive, and the settings of `photodb.toml`.
 
-The archive is, in this order: what was given (`--archive`), the variable PHOTODB_ARCHIVE, `photodb.toml` in the
-current folder. An archive is a folder that holds a `photodb.toml`, or the URL of a PostgreSQL database. Passwords
-are never shown; libpq's password file and services work.
+The archive is, in this order: what was given (`--archive`), the variable PHOTODB_ARCHIVE, `photodb.toml` in
+the current folder. An archive is a folder that holds a `photodb.toml`, or the URL of a PostgreSQL database.
+Passwords are never shown; libpq's password file and services work.
 """
 
 from __future__ import annotations

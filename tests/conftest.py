@@ -128,7 +128,7 @@ def archive_url(server: TestServer) -> Iterator[str]:
 
 @pytest.fixture
 def archive_dir(tmp_path: Path, archive_url: str) -> Path:
-    """A folder made an archive, for `--archive`; it uses the tests' server, which costs no start of its own."""
+    """A folder made an archive, for `--archive`; it uses the tests' server, which costs no start."""
     folder = tmp_path / "archive"
     folder.mkdir()
     (folder / "photodb.toml").write_text(f'[archive]\nurl = "{archive_url}"\n')
@@ -158,7 +158,7 @@ def find_data(name: str = "") -> Path | None:
 
 @pytest.fixture
 def data_dir() -> Callable[[str], Path]:
-    """A function that gives a folder or file of the real data by name, and skips the test where it is absent."""
+    """A function that gives a folder or file of the real data by name; skips the test where it is absent."""
 
     def find(name: str) -> Path:
         path = find_data(name)

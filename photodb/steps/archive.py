@@ -5,9 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from photodb.errors import ConfigurationError
-from photodb.settings import FILE, ArchiveLocation, is_url, mask_password, plain_url, read_file
+from photodb.settings import (
+    FILE,
+    ArchiveLocation,
+    is_url,
+    mask_password,
+    plain_url,
+    read_file,
+    resolve_archive,
+)
 from photodb.storage import migrate
 from photodb.storage.engine import Database, open_location
 from photodb.storage.server import EmbeddedServer
@@ -102,3 +112,65 @@ def _write(path: Path, text: str, mode: int) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
         stream.write(text)
     new.replace(path)
+
+
+def embedded_server(location: str | None) -> EmbeddedServer | None:
+    """Return the embedded server of an archive; None if the archive is by URL."""
+    where = resolve_archive(location)
+    return None if where.directory is None else EmbeddedServer(where.directory, where.server)
+
+
+def archive_url(location: str | None) -> str:
+    """Return the URL of an archive's database without a password; an embedded server need not run."""
+    where = resolve_archive(location)
+    if where.directory is None:
+        return str(where)
+    info = EmbeddedServer(where.directory, where.server).conninfo()
+    host = quote(info["host"], safe="/")
+    return f"postgresql://{info['user']}@/{info['dbname']}?host={host}&port={info['port']}"
+
+
+def archive_status(location: str | None) -> dict[str, Any]:
+    """Tell where an archive is and whether its embedded server runs; starts nothing."""
+    where = resolve_archive(location)
+    status: dict[str, Any] = {"archive": str(where), "from": where.origin}
+    server = embedded_server(location)
+    if server is None:
+        return status | {"server": "by URL"}
+    if not server.exists():
+        return status | {"server": "embedded, not made yet: photodb init"}
+    running = server.running()
+    status |= {
+        "server": "embedded",
+        "running": running,
+        "postgresql": server.major(),
+        "url": archive_url(location),
+    }
+    if running:
+        stays = (
+            "until 'photodb db stop'"
+            if server.kept()
+            else f"until {server.idle_seconds:g} s after its last use"
+        )
+        status |= {"process": server.pid(), "stays_up": stays}
+    return status
+
+
+def migrate_archive(location: str | None, revision: str, down: bool) -> tuple[str | None, str | None]:
+    """Bring an archive's schema up or down to a revision; return the revisions before and after."""
+    with open_location(resolve_archive(location), check_schema=False) as db, db.begin() as conn:
+        before = migrate.current(conn)
+        if down:
+            migrate.downgrade(conn, revision)
+        else:
+            migrate.upgrade(conn, revision)
+        return before, migrate.current(conn)
+
+
+def schema_differences(location: str | None) -> list[str]:
+    """Compare an archive's schema with the one that this version writes; empty if they agree."""
+    with open_location(resolve_archive(location), check_schema=False) as db, db.begin() as conn:
+        revision = migrate.current(conn)
+        if revision != migrate.HEAD:
+            return [f"the schema is at {revision or 'base'}, this version writes {migrate.HEAD}"]
+        return migrate.differences(conn)

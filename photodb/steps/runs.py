@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from photodb.errors import PhotodbError
-from photodb.storage import runs
+from photodb.errors import PhotodbError, UsageError
+from photodb.storage import runs, undo
 from photodb.storage.engine import Database
 
 
@@ -31,12 +31,13 @@ class RecordedRun:
 def recorded_run(
     db: Database, command: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Iterator[RecordedRun]:
-    """Record a command: a row at its beginning, its outcome and report at its end, each in its own transaction.
+    """Record a command: a row when it begins, outcome and report when it ends, each in its own transaction.
 
-    An exception passes on; the row says `failed`, or `interrupted` for Ctrl-C. Of a process that was killed the row
-    says `running` for ever; `photodb verify` finds it.
+    An exception passes on; the row says `failed`, or `interrupted` for Ctrl-C. The row of a process that was
+    killed says `running` until the next command on the same machine closes it as `interrupted`.
     """
     with db.begin() as conn:
+        runs.close_dead_runs(conn)
         run_id = runs.start_run(conn, command, _jsonable(arguments), _jsonable(settings))
     this = RecordedRun(run_id)
     try:
@@ -49,6 +50,51 @@ def recorded_run(
         raise
     with db.begin() as conn:
         runs.finish_run(conn, run_id, this.outcome, _jsonable(this.report))
+
+
+def list_runs(db: Database, command: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+    """List the runs, newest first, of one command or of all."""
+    with db.begin() as conn:
+        return [dict(row) for row in runs.list_runs(conn, command, limit)]
+
+
+def show_run(db: Database, run_id: int) -> dict[str, Any]:
+    """Return the row of a run; NothingMatched if there is none."""
+    with db.begin() as conn:
+        return dict(runs.get_run(conn, run_id))
+
+
+def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]:
+    """Take back what a run wrote and return the rows deleted by table; `dry_run` counts, and deletes nothing.
+
+    Raises
+    ------
+    NothingMatched
+        There is no such run.
+    UsageError
+        It still runs, was undone, or later things depend on it: all of the reasons.
+    """
+    try:
+        with db.begin() as conn:
+            row = runs.get_run(conn, run_id)
+            reasons = undo.blockers(conn, run_id)
+            if row["outcome"] == "undone":
+                reasons = ["it was undone already"]
+            elif row["outcome"] == "running" and runs.lives(row):
+                reasons = [f"it still runs, as process {row['pid']} on {row['host']}"]
+            if reasons:
+                raise UsageError(f"run {run_id} ({row['command']}) cannot be undone: {'; '.join(reasons)}")
+            counts = undo.undo(conn, run_id)
+            runs.finish_run(conn, run_id, "undone", {**row["report"], "undone": counts})
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    return counts
+
+
+class _DryRun(Exception):
+    """Rolls a transaction back on purpose."""
 
 
 def _finish_anyway(db: Database, this: RecordedRun, outcome: str, error: BaseException) -> None:

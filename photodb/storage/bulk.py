@@ -1,8 +1,8 @@
 """Rows in and out by COPY BINARY, as numpy structured arrays.
 
 A structured array is written as one buffer: a twin of its dtype holds PostgreSQL's field counts and length
-prefixes between the values, all big-endian, so that neither side touches a row. Array columns are subarray fields
-with a constant header. Text columns take the slower COPY of rows. Nothing here commits.
+prefixes between the values, all big-endian, so that neither side touches a row. Array columns are subarray
+fields with a constant header. Text columns take the slower COPY of rows. Nothing here commits.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def copy_in(conn: Connection, table_name: str, rows: NDArray[Any]) -> int:
     table_name : str
         Table or partition; may carry a schema.
     rows : structured array, (n,)
-        Fields are named as columns; columns that are not among them take their defaults. Numbers are converted to
-        the column's type. A subarray field ``(name, 'f4', (k,))`` fills an array column. Text (U, S, object)
-        is allowed, and slower.
+        Fields are named as columns; columns that are not among them take their defaults. Numbers are
+        converted to the column's type. A subarray field ``(name, 'f4', (k,))`` fills an array column. Text
+        (U, S, object) is allowed, and slower.
 
     Raises
     ------
@@ -104,12 +104,13 @@ def copy_out(
     conn : Connection
         In a transaction.
     select : str
-        SQL text; its columns in the order of `dtype`, numbers and booleans (or arrays of one length), no NULL.
-        They are cast to the types of `dtype`.
+        SQL text; its columns in the order of `dtype`, numbers and booleans (or arrays of one length), no
+        NULL. They are cast to the types of `dtype`.
     dtype : numpy dtype
         Structured; fields of bool, int2, int4, int8, float4, float8, or one-dimensional subarrays of those.
     params : sequence or mapping, optional
-        Values of ``%s`` or ``%(name)s`` in the text, put in as literals. Numpy scalars and arrays are welcome.
+        Values of ``%s`` or ``%(name)s`` in the text, put in as literals. Numpy scalars and arrays are
+        welcome.
 
     Raises
     ------
@@ -143,7 +144,7 @@ def copy_out(
 def _take_rows(
     pending: bytearray, layout: np.dtype, wanted: np.dtype, blocks: list[NDArray[Any]]
 ) -> bytearray:
-    """Move the whole rows of the buffer to the blocks and return what is left; the first call drops the header."""
+    """Move whole rows from the buffer to the blocks, return what is left; the first call drops the header."""
     start = 0 if blocks else len(HEADER)
     n = (len(pending) - start) // layout.itemsize
     if len(pending) - start - n * layout.itemsize < 2 and pending[-2:] != TRAILER and n > 0:
@@ -187,7 +188,7 @@ def _copy_binary(
                     block[f"v{i}"]["v"] = part[name]
                 else:
                     block[f"v{i}"] = part[name]
-            copy.write(memoryview(block.view(np.uint8)))
+            copy.write(block.view(np.uint8).data)
         copy.write(TRAILER)
 
 
@@ -203,8 +204,8 @@ def _copy_rows(driver: psycopg.Connection, statement: sql.Composed, rows: NDArra
 def _layout(rows: np.dtype, kinds: list[Kind]) -> np.dtype:
     """Build the dtype of one row in COPY BINARY: field count, then length and value of each column.
 
-    Constants are named with a leading underscore, values `v0`, `v1`, ...; an array value is a nested record of its
-    header and, for each element, length and value.
+    Constants are named with a leading underscore, values `v0`, `v1`, ...; an array value is a nested record
+    of its header and, for each element, length and value.
     """
     fields: list[Any] = [("_count", ">i2")]
     for i, (name, kind) in enumerate(zip(rows.names or (), kinds, strict=True)):

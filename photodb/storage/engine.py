@@ -1,4 +1,4 @@
-"""The door to an archive's database: find it, start it if it is embedded, check its schema, hand out connections."""
+"""The door to an archive's database: find it, start it if embedded, check its schema, give connections."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def _check_version(conn: Connection, location: str) -> None:
     version = conn.connection.driver_connection.info.server_version  # type: ignore[union-attr]
     if version < OLDEST_MAJOR * 10000:
         raise StorageError(
-            f"{location} runs PostgreSQL {version // 10000}; photodb needs {OLDEST_MAJOR} or newer: give another "
-            "server with --url, or use the embedded one"
+            f"{location} runs PostgreSQL {version // 10000}; photodb needs {OLDEST_MAJOR} or newer: give "
+            "another server with --url, or use the embedded one"
         )
 
 
@@ -207,5 +207,7 @@ def _words(location: str, error: BaseException) -> str:
     elif isinstance(error, psycopg.errors.QueryCanceled):
         advice = "the server cancelled the query (its statement timeout?)"
     else:
-        advice = "check it with 'photodb doctor'; what was committed is safe, and running the command again resumes"
+        advice = (
+            "check it with 'photodb doctor'; what was committed is safe, and the command, run again, resumes"
+        )
     return f"database {location}: {text}; {advice}"

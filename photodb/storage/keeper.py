@@ -1,8 +1,8 @@
 """The keeper: stops an embedded server when nobody has used it for a while.
 
-One small process a running server, started with it and run as a script with the standard library only. It waits,
-without polling, until no client holds the lock, also when the clients were killed; then for the idle time; then,
-if nobody came, it stops the server. A keeper that was killed is replaced by the next client.
+One small process a running server, started with it and run as a script with the standard library only. It
+waits, without polling, until no client holds the lock, also when the clients were killed; then for the idle
+time; then, if nobody came, it stops the server. A keeper that was killed is replaced by the next client.
 """
 
 import fcntl
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 CLIENTS_LOCK = "lock"
 START_LOCK = "start.lock"
@@ -20,7 +21,7 @@ KEEP_MARK = "keep"
 
 
 def take(home: Path, name: str, how: int) -> int | None:
-    """Lock a file of the server's folder and return its descriptor; None if it is taken or the folder is gone."""
+    """Lock a file of the server's folder and return it opened; None if it is taken or the folder is gone."""
     try:
         lock = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
@@ -41,8 +42,9 @@ def last_use(home: Path) -> float:
         return 0.0
 
 
-def stop_if_idle(home: Path, seen: float, stop: list[str], options: dict) -> bool:
+def stop_if_idle(home: Path, seen: float, stop: list[str], options: dict[str, Any]) -> bool:
     """Stop the server if nobody came since `seen`; return whether the keeper is done."""
+    null = subprocess.DEVNULL
     start = take(home, START_LOCK, fcntl.LOCK_EX)
     if start is None:
         return True
@@ -54,14 +56,7 @@ def stop_if_idle(home: Path, seen: float, stop: list[str], options: dict) -> boo
             if last_use(home) != seen:
                 return False
             if not (home / KEEP_MARK).exists():
-                quiet = {
-                    "stdin": subprocess.DEVNULL,
-                    "stdout": subprocess.DEVNULL,
-                    "stderr": subprocess.DEVNULL,
-                }
-                subprocess.run(
-                    stop, check=False, cwd="/", env={"LC_ALL": "C"} | dict(os.environ), **quiet, **options
-                )
+                subprocess.run(stop, check=False, cwd="/", stdin=null, stdout=null, stderr=null, **options)
             return True
         finally:
             os.close(clients)
@@ -69,7 +64,7 @@ def stop_if_idle(home: Path, seen: float, stop: list[str], options: dict) -> boo
         os.close(start)
 
 
-def main(home: Path, idle_seconds: float, stop: list[str], options: dict) -> None:
+def main(home: Path, idle_seconds: float, stop: list[str], options: dict[str, Any]) -> None:
     """Wait until the server is idle, then stop it."""
     own = take(home, KEEPER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if own is None:

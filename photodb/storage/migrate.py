@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"
-"""The newest migration, written here so that opening an archive need not load Alembic; a test holds it true."""
+"""The newest migration; written here so that opening an archive need not load Alembic; a test holds it."""
 
 MIGRATION_LOCK = 0x70686F746F6462  # 'photodb'
 
@@ -69,8 +69,8 @@ def check_head(conn: Connection) -> None:
         )
     if revision > HEAD:
         raise SchemaError(
-            f"the archive's schema is at {revision}, newer than this photodb ({photodb.__version__}, schema {HEAD}); "
-            "use a newer photodb, or 'photodb db downgrade' with the newer one"
+            f"the archive's schema is at {revision}, newer than this photodb ({photodb.__version__}, schema "
+            f"{HEAD}); use a newer photodb, or 'photodb db downgrade' with the newer one"
         )
     raise SchemaError(
         f"the archive's schema is at {revision}, this photodb ({photodb.__version__}) needs {HEAD}; "
@@ -129,3 +129,8 @@ def server_version(conn: Connection) -> str:
     """Return the version of the server, for example '18.4'."""
     version: str = conn.scalar(text("SHOW server_version"))  # type: ignore[assignment]
     return version.split()[0]
+
+
+def may_create(conn: Connection) -> bool:
+    """Tell whether the user may make tables, as the partitions of frames and solutions are."""
+    return bool(conn.scalar(text("SELECT has_schema_privilege(current_schema(), 'CREATE')")))

@@ -13,7 +13,7 @@ PARTITION_LOCK = 0x7064625F70617274  # 'pdb_part'
 
 
 def ensure_partitions(conn: Connection, frame_id: int) -> None:
-    """Make the partitions that take the rows of a frame, if they are not there; two at once wait for each other."""
+    """Make the partitions that take the rows of a frame, if missing; two at once wait for each other."""
     number, start, stop = _frame_range(conn, int(frame_id))
     missing = [table for table in FRAME_TABLES if not _exists(conn, f"{table}_p{number}")]
     if not missing:
@@ -50,7 +50,8 @@ def solution_partition(solution_id: int) -> str:
 def partitions(conn: Connection, table: str) -> list[str]:
     """List the partitions of a table, by name."""
     query = text(
-        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = CAST(:table AS regclass) ORDER BY 1"
+        "SELECT inhrelid::regclass::text FROM pg_inherits "
+        "WHERE inhparent = CAST(:table AS regclass) ORDER BY 1"
     )
     return list(conn.scalars(query, {"table": table}))
 

@@ -66,7 +66,8 @@ def write_place(home: Path, place: Place) -> None:
 def make_home(home: Path) -> None:
     """Make the server's folder, private to its owner, or check it.
 
-    Only the last component is private; parents are made as `mkdir -p` would, and existing ones are left alone.
+    Only the last component is private; parents are made as `mkdir -p` would, and existing ones are left
+    alone.
     """
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
@@ -119,13 +120,13 @@ def choose_data_folder(home: Path, user: ServerUser) -> Path:
         if user.can_use(folder):
             return folder / "data"
     raise StorageError(
-        f"the user that runs PostgreSQL ({user.name or 'root in a namespace'}) can reach neither {home} nor any of "
-        f"{', '.join(REACHABLE_FOLDERS)}; put the archive in a folder whose parents are open to it"
+        f"the user that runs PostgreSQL ({user.name or 'root in a namespace'}) can reach neither {home} nor "
+        f"any of {', '.join(REACHABLE_FOLDERS)}; put the archive in a folder whose parents are open to it"
     )
 
 
 def choose_socket_folder(data: Path, user: ServerUser) -> Path:
-    """Choose a private folder with a short path for the socket: beside the data, else a new one below /tmp."""
+    """Choose a private folder of a short path for the socket: beside the data, else a new one below /tmp."""
     beside = data.parent
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER and _holds_sockets(beside):
         return beside
@@ -166,13 +167,13 @@ def reachable_binaries(binaries: Binaries, user: ServerUser) -> Binaries:
         if user.can_run(copied.folder / "postgres"):
             return copied
     raise StorageError(
-        f"the user '{user.name}' that runs PostgreSQL cannot run {binaries.folder}/postgres, and it could not be "
-        f"copied to {' or '.join(REACHABLE_FOLDERS)}; install PostgreSQL from your system's packages"
+        f"the user '{user.name}' that runs PostgreSQL cannot run {binaries.folder}/postgres, and it could "
+        f"not be copied to {' or '.join(REACHABLE_FOLDERS)}; install PostgreSQL from your system's packages"
     )
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy the programs and, where they come from the wheel, its libraries, with their places to one another."""
+    """Copy the programs and, where they are of the wheel, its libraries, with their places to one another."""
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         new = Path(scratch) / "new"

@@ -20,8 +20,8 @@ def mend_stale_pid(data: Path) -> None:
     """Make PostgreSQL see that the server of its pid file is dead.
 
     PostgreSQL takes any live process of that number for the old server: a zombie that nobody reaps, or, in a
-    restarted container, a stranger. The number is replaced by one that no process has. The file stays, so that the
-    new server still checks that no orphaned child uses the old one's shared memory.
+    restarted container, a stranger. The number is replaced by one that no process has. The file stays, so
+    that the new server still checks that no orphaned child uses the old one's shared memory.
     """
     pid = _recorded_pid(data)
     if pid is None or pid == NOBODYS_PID or not Path("/proc/self/stat").exists() or _is_server_of(pid, data):

@@ -1,10 +1,10 @@
 """The embedded PostgreSQL of an archive: made, started when first used, stopped when idle.
 
 In the archive's folder `postgres/` (private to its owner) lie the data, the server's log and three locks:
-`lock` is held, shared, by every live client (a killed one lets go of it); `start.lock` is held while the server is
-started or stopped; `keeper.lock` is held by the keeper, which stops an idle server (`photodb.storage.keeper`).
-Whether the server lives is judged by connecting, never by its process id. It listens on a socket only, in a
-private folder, and trusts whoever can enter that folder.
+`lock` is held, shared, by every live client (a killed one lets go of it); `start.lock` is held while the
+server is started or stopped; `keeper.lock` is held by the keeper, which stops an idle server
+(`photodb.storage.keeper`). Whether the server lives is judged by connecting, never by its process id. It
+listens on a socket only, in a private folder, and trusts whoever can enter that folder.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,16 +24,19 @@ from psycopg.pq import PGconn, Ping
 from photodb.errors import ConfigurationError, StorageError
 from photodb.storage import keeper, places
 from photodb.storage.binaries import Binaries, find_binaries
+from photodb.storage.cluster import DATABASE, USER, make_cluster
 from photodb.storage.places import Place
 from photodb.storage.postmaster import mend_stale_pid, postmaster_pid
 from photodb.storage.serverconf import write_configuration
 from photodb.storage.serveruser import ServerUser, named_user, server_user
 
 FOLDER = "postgres"
-USER = DATABASE = "photodb"
 PORT = "5432"
 START_SECONDS = 600
 RETRY_SECONDS = 30
+OLD_SERVER = ("lock file", "still in use")
+"""What PostgreSQL says while the old server, or a child of it, is still there."""
+
 IDLE_SECONDS = 10.0
 """How long an unused server stays up, so that a row of commands does not start and stop it each time."""
 
@@ -155,8 +156,8 @@ class EmbeddedServer:
             except BlockingIOError:
                 if not force:
                     raise StorageError(
-                        f"the server of {self.home.parent} is in use by other photodb processes; wait for them, or "
-                        "stop it all the same with 'photodb db stop --force'"
+                        f"the server of {self.home.parent} is in use by other photodb processes; wait for "
+                        "them, or stop it all the same with 'photodb db stop --force'"
                     ) from None
             self._stop()
 
@@ -179,9 +180,9 @@ class EmbeddedServer:
             return places.reachable_binaries(find_binaries(major), user)
         except ConfigurationError as error:
             raise ConfigurationError(
-                f"the data in {place.data} were made by PostgreSQL {major}, and only that version can read them: "
-                f"{error}. To move to another version, dump the archive with the old one ('photodb db dump') and "
-                "restore it into a new archive"
+                f"the data in {place.data} were made by PostgreSQL {major}, and only that version can read "
+                f"them: {error}. To move to another version, dump the archive with the old one ('photodb db "
+                "dump') and restore it into a new archive"
             ) from error
 
     def _lock(self, name: str, how: int) -> int:
@@ -207,12 +208,12 @@ class EmbeddedServer:
     def _ping(self) -> Ping:
         info = {**self.conninfo("postgres"), "connect_timeout": "5"}
         text = " ".join(f"{key}='{_quoted(value)}'" for key, value in info.items())
-        return PGconn.ping(text.encode())
+        return Ping(PGconn.ping(text.encode()))
 
     def _start(self) -> None:
         """Bring the server up; the caller holds the start lock."""
         if not self.exists():
-            self._make()
+            make_cluster(self.home)
         place = self._place()
         user = self._user(place)
         if not places.socket_folder_is_safe(place, user.owner):
@@ -247,7 +248,7 @@ class EmbeddedServer:
             if self._ping() == Ping.OK:
                 return
             words = _new_words(place.log, seen) or done.stderr.strip() or done.stdout.strip()
-            if "lock file" not in words and "still in use" not in words or time.monotonic() > deadline:
+            if time.monotonic() > deadline or not any(mark in words for mark in OLD_SERVER):
                 break
             time.sleep(0.2)  # the old process is still being reaped
         raise StorageError(
@@ -303,45 +304,14 @@ class EmbeddedServer:
         ]
         subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True)
 
-    def _make(self) -> None:
-        """Make the data folder, whole or not at all."""
-        user = server_user()
-        data = places.choose_data_folder(self.home, user)
-        binaries = places.reachable_binaries(find_binaries(), user)
-        for left_over in data.parent.glob("data.new-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        new = Path(tempfile.mkdtemp(prefix="data.new-", dir=data.parent))
-        try:
-            places.give(new, user)
-            _initdb(binaries, user, new)
-            new.replace(data)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        socket = places.choose_socket_folder(data, user)
-        places.write_place(self.home, Place(str(data), str(socket), user.name))
-
     def _move_socket(self, place: Place, user: ServerUser) -> Place:
-        """Choose a new folder for a socket whose folder is gone; a server that still used the old one is stopped."""
+        """Choose a new folder for a socket whose folder is gone; a server at the old one is stopped."""
         if postmaster_pid(Path(place.data)) is not None:
             user.run(self._stop_command(place, user), timeout=START_SECONDS + 60)
         socket = places.choose_socket_folder(Path(place.data), user)
         moved = Place(place.data, str(socket), place.user)
         places.write_place(self.home, moved)
         return moved
-
-
-def _initdb(binaries: Binaries, user: ServerUser, data: Path) -> None:
-    """Run initdb, let only the private socket in, and make the archive's database."""
-    options = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums", "-D", str(data)]
-    done = user.run([binaries.program("initdb"), *options])
-    if done.returncode:
-        raise StorageError(f"initdb failed in {data.parent}: {done.stderr.strip() or done.stdout.strip()}")
-    (data / "pg_hba.conf").write_text("# behind a private folder\nlocal all all trust\n")
-    create = f'printf \'CREATE DATABASE {DATABASE};\\n\' | "$1" --single -D "$2" postgres'
-    done = user.run(["/bin/sh", "-c", create, "sh", binaries.program("postgres"), str(data)])
-    if done.returncode or "ERROR" in done.stderr:
-        raise StorageError(f"the database could not be made in {data.parent}: {done.stderr.strip()}")
 
 
 def _idle_seconds() -> float:

@@ -1,8 +1,8 @@
 """Who runs the embedded PostgreSQL, which refuses root.
 
-An ordinary user runs it as itself. Root runs it in a user namespace, in which root's own files look like those of
-an ordinary user: no user is made and no owner or mode changes. Where namespaces are refused (some containers) an
-existing unprivileged user runs it, with the data in a folder that this user can reach.
+An ordinary user runs it as itself. Root runs it in a user namespace, in which root's own files look like
+those of an ordinary user: no user is made and no owner or mode changes. Where namespaces are refused (some
+containers) an existing unprivileged user runs it, with the data in a folder that this user can reach.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def named_user(name: str | None = None) -> ServerUser:
             return user
     tried = name or ", ".join(FALLBACK_USERS)
     raise ConfigurationError(
-        f"PostgreSQL refuses to run as root, user namespaces are refused here, and none of these users can run it: "
-        f"{tried}. Work as an ordinary user, set PHOTODB_PG_USER to an unprivileged user, or give the archive a "
-        "server with 'photodb init --url postgresql://...'"
+        "PostgreSQL refuses to run as root, user namespaces are refused here, and none of these users can "
+        f"run it: {tried}. Work as an ordinary user, set PHOTODB_PG_USER to an unprivileged user, or give the "
+        "archive a server with 'photodb init --url postgresql://...'"
     )
 
 

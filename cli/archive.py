@@ -1,0 +1,69 @@
+"""photodb init, doctor, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import TerminalProgress, format_option, message, pass_database, write_table
+
+MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option(
+    "--url", help="A PostgreSQL 14 or newer: postgresql://user@host/database. Else one is embedded."
+)
+def init(directory: Path | None, url: str | None) -> None:
+    """Make an archive in DIRECTORY (default: here), or its tables in the database at a URL.
+
+    The folder gets a photodb.toml, by which the other commands find the archive. An existing archive is
+    brought up to date and otherwise left as it is. Passwords are better kept in ~/.pgpass than in the URL.
+    """
+    from photodb.steps import archive
+
+    folder = directory or Path()
+    report = archive.init_url(url, folder) if url else archive.init_embedded(folder)
+    done = "made" if report.created else "brought up to date" if report.upgraded else "is there already"
+    message(f"archive {report.location} {done} (PostgreSQL {report.server_version}; settings {report.file})")
+    where = "" if folder.resolve() == Path.cwd() else f" --archive {folder}"
+    message(f"next: photodb{where} run FOLDER-OF-FRAMES, or: photodb demo")
+
+
+@click.command()
+@format_option()
+@click.pass_context
+def doctor(ctx: click.Context, fmt: str) -> int:
+    """Check the machine and the archive; exit code 0 if nothing fails, 3 if something does."""
+    from photodb.steps.doctor import examine
+
+    findings = []
+    for finding in examine(ctx.find_root().obj):
+        findings.append({"state": finding.state, "what": finding.what, "text": finding.text})
+        if fmt == "table":
+            mark, colour = MARKS[finding.state]
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.what}: {finding.text}")
+    if fmt != "table":
+        write_table(findings, fmt, columns=["state", "what", "text"])
+    return 3 if any(f["state"] == "fail" for f in findings) else 0
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Recompute every calibrated magnitude too.")
+@format_option()
+@pass_database
+def verify(db: Any, deep: bool, fmt: str) -> int:
+    """Check the archive for lost, doubled or orphaned rows; exit code 1 if there are problems."""
+    from photodb.steps.verify import verify_archive
+
+    report = verify_archive(db, deep, TerminalProgress(unit="checks"))
+    rows = [
+        {"check": p.check, "count": p.count, "example": p.example, "mend": p.mend} for p in report.problems
+    ]
+    if rows or fmt != "table":
+        write_table(rows, fmt, columns=["check", "count", "example", "mend"])
+    message(f"{len(report.checks)} checks, {len(report.problems)} problems")
+    return 1 if report.problems else 0
