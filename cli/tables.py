@@ -210,9 +210,14 @@ def _column(cells: list[Any]) -> list[Any]:
 
 def _write_votable(table: Any, out: TextIO) -> None:
     import io
+    import warnings
+
+    from astropy.io.votable.exceptions import W50
 
     buffer = io.BytesIO()
-    table.write(buffer, format="votable")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", W50)  # electrons: a unit of the VOUnits standard that astropy doubts
+        table.write(buffer, format="votable")
     out.write(buffer.getvalue().decode("utf-8"))
 
 

@@ -1,0 +1,161 @@
+"""Figures from bundles: what they hold, and that nothing lies outside or on top of another thing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from photodb.errors import NothingMatched, UsageError
+from photodb.plots import style
+from photodb.plots.coverage import coverage_figure
+from photodb.plots.lightcurve import light_curve_figure
+from photodb.plots.noise import noise_figure, running_median
+from photodb.plots.quality import quality_figure
+from photodb.plots.residuals import residuals_figure
+from photodb.plots.shifts import shifts_figure
+from photodb.plots.zeropoints import zero_points_figure
+
+rng = np.random.default_rng(3)
+
+
+def frames(n_nights: int, n: int = 40) -> dict[str, np.ndarray]:
+    mjd = np.concatenate([60000.8 + 3 * k + np.linspace(0, 0.2, n) for k in range(n_nights)])
+    count = len(mjd)
+    names = (
+        "data_min data_max dynamic_range nonuniformity fwhm n_detections shift_x shift_y shift_rotation "
+        "shift_rms zero_point gray_loss scatter"
+    )
+    columns = {name: rng.uniform(1, 9, count) for name in names.split()}
+    status = np.where(np.arange(count) % 7 == 0, "rejected", "accepted")
+    return {"mjd": mjd, "camera": rng.choice(["a", "b"], count), "status": status, **columns}
+
+
+def points(n: int = 80, n_bands: int = 2) -> dict[str, np.ndarray]:
+    return {
+        "mjd": 60000.8 + np.sort(rng.uniform(0, 0.2, n)),
+        "mag": rng.normal(12, 0.02, n),
+        "mag_err": np.full(n, 0.02),
+        "flags": np.where(np.arange(n) % 9 == 0, 1, 0),
+        "band": rng.choice(list("BVRIz")[:n_bands], n),
+        "telescope": rng.choice(["a", "b"], n),
+    }
+
+
+def stars(n: int = 400) -> dict[str, np.ndarray]:
+    mag = rng.uniform(10, 16, n)
+    expected = 0.004 * 10 ** (0.2 * (mag - 10))
+    return {
+        "mag": mag,
+        "noise": expected * rng.lognormal(0, 0.1, n),
+        "expected": expected,
+        "band": rng.choice(["V", "R"], n),
+        "candidate": np.arange(n) % 50 == 0,
+        "quality_flag": np.where(np.arange(n) % 30 == 1, -1, 0),
+    }
+
+
+def every_figure() -> dict[str, Figure]:
+    corners = np.array([[-0.5, 0.5, 0.5, -0.5]])
+    return {
+        "quality one night": quality_figure(frames(1), 5, 7),
+        "quality nights": quality_figure(frames(30), 5, 7, "title"),
+        "shifts": shifts_figure(frames(2)),
+        "zero points": zero_points_figure(frames(3)),
+        "noise": noise_figure(stars()),
+        "light curve": light_curve_figure(points(), "source 1"),
+        "five bands": light_curve_figure(points(n_bands=5), "source 1"),
+        "one point": light_curve_figure(points(1, 1)),
+        "residuals": residuals_figure(
+            {
+                "x": rng.uniform(-1, 1, 900),
+                "y": rng.uniform(-1, 1, 900),
+                "residual": rng.normal(0, 0.01, 900),
+                "camera": rng.choice(["a", "b"], 900),
+            }
+        ),
+        "coverage": coverage_figure(
+            {"camera": np.array(["a"]), "ra": corners % 360, "dec": np.array([[-1.0, -1, 1, 1]])}
+        ),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_figure_draws_without_a_warning_and_inside_its_page():
+    for name, figure in every_figure().items():
+        figure.canvas.draw()
+        page = figure.bbox.padded(1)
+        renderer = figure.canvas.get_renderer()
+        for axis in figure.axes:
+            if not axis.get_visible():
+                continue
+            box = axis.get_tightbbox(renderer)
+            assert page.x0 <= box.x0 and box.x1 <= page.x1, name
+            assert page.y0 <= box.y0 and box.y1 <= page.y1, name
+            assert axis.get_window_extent().height > 40, name
+
+
+def test_labels_of_the_time_axis_do_not_touch():
+    for n_nights in (1, 2, 7, 30):
+        figure = quality_figure(frames(n_nights))
+        figure.canvas.draw()
+        renderer = figure.canvas.get_renderer()
+        boxes = [t.get_window_extent(renderer) for t in figure.axes[-1].get_xticklabels() if t.get_text()]
+        boxes.sort(key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), n_nights
+
+
+def test_brighter_is_up_and_flagged_is_hollow():
+    figure = light_curve_figure(points(n_bands=1))
+    axis = figure.axes[0]
+    bottom, top = axis.get_ylim()
+    assert bottom > top
+    faces = {line.get_markerfacecolor() for line in axis.lines if len(line.get_xdata())}
+    assert "white" in faces
+    assert faces - {"white", "none"}
+
+
+def test_a_wild_point_does_not_set_the_scale():
+    curve = points(80, 1)
+    curve["mag"][40], curve["flags"][40] = 17.0, 0
+    bottom, top = light_curve_figure(curve).axes[0].get_ylim()
+    assert bottom - top < 0.5
+
+
+def test_bands_run_from_blue_to_red():
+    assert style.band_order(np.array(["z", "V", "B", "odd", "R"])) == ["B", "V", "R", "z", "odd"]
+
+
+def test_time_axis_cuts_out_the_days_between():
+    mjd = np.array([60010.1, 60000.1, 60000.2, 60010.0])
+    times = style.time_axis(mjd)
+    np.testing.assert_allclose(times.x, [0.24, 0.0, 0.1, 0.14])
+    np.testing.assert_allclose(times.first_mjd, [60000.1, 60010.0])
+    assert style.date_of(60000.5) == "2023-02-25"
+    assert style.clock(60000.75) == "18:00"
+
+
+def test_running_median_needs_enough_stars():
+    assert len(running_median(np.arange(10.0), np.arange(10.0))[0]) == 0
+    x, y = running_median(np.arange(100.0), 2 * np.arange(100.0))
+    np.testing.assert_allclose(y, 2 * x)
+
+
+def test_nothing_to_draw_says_so():
+    empty = {name: column[:0] for name, column in frames(1).items()}
+    for draw in (quality_figure, shifts_figure, zero_points_figure):
+        with pytest.raises(NothingMatched):
+            draw(empty)
+    with pytest.raises(NothingMatched):
+        noise_figure({name: column[:0] for name, column in stars().items()})
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.pdf", "a.svg"])
+def test_saving(tmp_path, name):
+    path = style.save(light_curve_figure(points(5, 1)), tmp_path / name)
+    assert path.stat().st_size > 1000
+
+
+def test_other_formats_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"\.png"):
+        style.save(light_curve_figure(points(5, 1)), tmp_path / "a.gif")
