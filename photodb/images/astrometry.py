@@ -99,15 +99,16 @@ def fit_near(
     rows, expected = near_frame(wcs, sky, nx, ny, max(search_px, shift_px))
     if len(rows) < min_stars:
         return None
-    starts: list[Affine] = [Affine(np.eye(2), np.zeros(2))]
-    if shift_px:
-        n = max(30, 2 * len(rows))
-        voted = vote_shift(expected, xy, reach=shift_px, bin_size=max(3.0, shift_px / 60), n_stars=n)
-        starts = [voted, *starts] if voted else starts
-    for start in starts:
-        found = refine(expected, xy[:BRIGHT], start, search_px, final_radius=RADIUS_PX)
-        if found and found.n_used >= min_stars and believable(expected, xy[:BRIGHT], found, RADIUS_PX, 0.9, 1.1):
-            return _fit(found, xy, sky, rows, wcs, nx, ny)
+    for n_stars, n_frame in ((BRIGHT, BRIGHT), (60, 30)):  # then the brightest only: a frame of few stars and much noise
+        p, q = expected[:n_stars], xy[:n_frame]
+        starts = [Affine(np.eye(2), np.zeros(2))]
+        if shift_px:
+            voted = vote_shift(p, q, reach=shift_px, bin_size=max(3.0, shift_px / 60), n_stars=max(30, 2 * len(p)))
+            starts = [voted, *starts] if voted else starts
+        for start in starts:
+            found = refine(p, q, start, search_px, final_radius=RADIUS_PX)
+            if found and found.n_used >= min_stars and believable(p, q, found, RADIUS_PX, 0.9, 1.1):
+                return _fit(found, xy, sky, rows, wcs, nx, ny)
     return None
 
 

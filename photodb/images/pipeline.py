@@ -1,0 +1,209 @@
+"""One frame from file to measurements, without a database: what a worker process does.
+
+A worker gets a file and the camera's description and gives back a `FrameResult`, or a `FrameFailure` with the reason;
+it never raises for a bad file. It runs under limits of memory and time.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ..core.ephemeris import Place, place_at
+from ..core.tangent import TangentWCS
+from ..errors import FrameError
+from . import cards, fits
+from .describe import describe
+from .headers import CameraDescription, recognise
+from .measure import Measured, measure
+from .quality import Quality, quality
+from .reduce import reduce_frame
+
+SECONDS_A_FRAME = 120
+MEMORY_BYTES = 8 << 30
+
+
+@dataclass(frozen=True)
+class PixelSettings:
+    """What may be chosen of the measurement."""
+
+    max_stars: int = 2000
+    threshold: float = 5.0
+    box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What the header alone tells of a file."""
+
+    path: Path
+    file_hash: str
+    description: CameraDescription
+    new: bool  # not known before: described from the header
+    kind: str
+    mjd_start: float
+    wcs_failed: bool
+
+
+@dataclass(frozen=True)
+class FrameFailure:
+    """A file that cannot be used, and why."""
+
+    path: Path
+    file_hash: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """A frame measured; `measured` is None for calibration frames."""
+
+    path: Path
+    file_hash: str
+    data_hash: str
+    hdu: int
+    camera: str
+    exposure: cards.Exposure
+    place: Place
+    nx: int
+    ny: int
+    gain: float
+    quality: Quality
+    background: float
+    measured: Measured | None
+    header_wcs: TangentWCS | None
+    wcs_failed: bool
+    header_airmass: float
+    assumed: dict[str, str]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def limit_worker() -> None:
+    """Set a worker's limits: memory, and one thread a process."""
+    import numba
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    if soft == resource.RLIM_INFINITY or soft > limit:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    numba.set_num_threads(1)
+
+
+def _too_slow(_signal: int, _frame: FrameType | None) -> None:
+    raise FrameError("timeout", f"the frame took longer than {SECONDS_A_FRAME} s")
+
+
+def scan(path: Path, file_hash: str, known: list[CameraDescription], camera: str | None) -> Scanned | FrameFailure:
+    """Recognise the camera of a file by its header, or describe a new one.
+
+    Parameters
+    ----------
+    known : descriptions to recognise; the packaged ones among them.
+    camera : name of the camera where the caller says it, whatever the header.
+    """
+    try:
+        header = fits.read_header(path)
+        found = next((d for d in known if d.name == camera), None) if camera else recognise(header, known)
+        made = found or describe(header)
+        if made.hdu is not None:
+            header = fits.read_header(path, made.hdu)
+        exposure = cards.read_exposure(header, made)
+    except FrameError as error:
+        return FrameFailure(path, file_hash, error.code, str(error))
+    failed = cards.wcs_failed(header, made)
+    return Scanned(path, file_hash, made, found is None, exposure.kind, exposure.mjd_start, failed)
+
+
+def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | FrameFailure:
+    """Read, reduce and measure one file."""
+    signal.signal(signal.SIGALRM, _too_slow)
+    signal.alarm(SECONDS_A_FRAME)
+    try:
+        return _measure(scanned, settings)
+    except FrameError as error:
+        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
+    except MemoryError:
+        return FrameFailure(scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB")
+    finally:
+        signal.alarm(0)
+
+
+def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
+    watch = _Watch()
+    d = scanned.description
+    frame = fits.read_frame(scanned.path, d.hdu, verify=d.checksum == "require")
+    exposure = cards.read_exposure(frame.header, d)
+    watch.lap("read")
+    reduced = reduce_frame(frame, d, exposure)
+    watch.lap("reduce")
+    ny, nx = reduced.data.shape
+    measures = quality(reduced.data, settings.box)
+    watch.lap("quality")
+    assumed = {}
+    gain = exposure.gain
+    if not np.isfinite(gain):
+        gain, assumed["gain"] = 1.0, "1 e-/ADU taken: neither header nor description tells"
+    measured = None
+    wcs = None
+    if exposure.kind == "science":
+        measured = measure(reduced, gain, max_stars=settings.max_stars, threshold=settings.threshold)
+        watch.lap("measure")
+        wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first)
+    site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
+    place = place_at(exposure.mjd, *site)
+    watch.lap("header")
+    return FrameResult(
+        path=scanned.path,
+        file_hash=scanned.file_hash,
+        data_hash=frame.data_hash,
+        hdu=frame.hdu,
+        camera=d.name,
+        exposure=exposure,
+        place=place,
+        nx=nx,
+        ny=ny,
+        gain=gain,
+        quality=measures,
+        background=measured.background if measured else float(np.median(reduced.data[::4, ::4])),
+        measured=measured,
+        header_wcs=wcs,
+        wcs_failed=cards.wcs_failed(frame.header, d),
+        header_airmass=exposure.airmass,
+        assumed=assumed,
+        seconds=watch.laps,
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+class _Watch:
+    """Times of the stages of one frame."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+def sample_pixels(path: Path, description: CameraDescription) -> Any:
+    """Return the raw data section and header of a frame, to estimate gain and the like; FrameError as `read_frame`."""
+    frame = fits.read_frame(path, description.hdu, verify=description.checksum == "require")
+    exposure = cards.read_exposure(frame.header, description)
+    reduced = reduce_frame(frame, description, exposure)
+    bias = float(reduced.raw.flat[0]) - float(reduced.data.flat[0])
+    return (reduced.raw if bias == 0 else reduced.raw.astype(np.float32)), frame.header

@@ -1,0 +1,79 @@
+"""Make sure that every frame's camera is in the archive, completed from pixels where nobody told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from photodb.errors import FrameError
+from photodb.images.describe import complete
+from photodb.images.headers import CameraDescription
+from photodb.images.pipeline import Scanned, sample_pixels
+from photodb.storage import instruments
+from photodb.storage.engine import Database
+
+SAMPLE_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The cameras of an ingest: final descriptions and keys, by name."""
+
+    descriptions: dict[str, CameraDescription]
+    camera_ids: dict[str, int]
+
+    def settled(self, scanned: Scanned) -> Scanned:
+        """Return the file with its camera's final description."""
+        return replace(scanned, description=self.descriptions[scanned.description.name])
+
+
+def settle_cameras(db: Database, run_id: int, scanned: list[Scanned], assumed: list[str]) -> Cameras:
+    """Register the cameras of the scanned files and say what was assumed of new ones.
+
+    Cameras described from the same kind of header share a name; where only size or binning differ, the name gets them.
+    """
+    with db.begin() as conn:
+        old = {c.name: c for c in instruments.list_cameras(conn)}
+    descriptions: dict[str, CameraDescription] = {}
+    for s in scanned:
+        descriptions.setdefault(s.description.name, s.description)
+    for name, description in descriptions.items():
+        if name in old:
+            continue
+        mine = [s for s in scanned if s.description.name == name]
+        descriptions[name] = _completed(description, mine)
+        assumed += _told(descriptions[name], mine)
+    with db.begin() as conn:
+        keys = {name: c.camera_id for name, c in old.items()}
+        for name, description in descriptions.items():
+            if name not in old:
+                keys[name] = instruments.put_camera(conn, run_id, description.to_dict())
+    return Cameras(descriptions, keys)
+
+
+def _completed(description: CameraDescription, scanned: list[Scanned]) -> CameraDescription:
+    """Estimate gain, read noise and saturation from a few science frames, spread over the files."""
+    science = [s for s in scanned if s.kind == "science"] or scanned
+    chosen = [science[k] for k in np.unique(np.linspace(0, len(science) - 1, SAMPLE_FRAMES).astype(int))]
+    pixels = []
+    header = None
+    for s in chosen:
+        try:
+            data, header = sample_pixels(s.path, description)
+        except FrameError:
+            continue  # its own row will say why
+        pixels.append(data)
+    return complete(description, pixels, header) if header is not None else description
+
+
+def _told(description: CameraDescription, scanned: list[Scanned]) -> list[str]:
+    """Say what was assumed of a camera that the archive did not know, and where to correct it."""
+    origin = "described from its header" if any(s.new for s in scanned) else "taken from the descriptions that come with photodb"
+    lines = [f"new camera {description.name} on {description.telescope}: {origin}"]
+    for name, how in sorted(description.assumed.items()):
+        value = getattr(description, name, None)
+        shown = f" = {value:.4g}" if isinstance(value, float) else (f" = {value}" if value not in (None, "") else "")
+        lines.append(f"  {name}{shown}: {how}")
+    lines.append(f"  to correct it: photodb telescope show {description.name} > camera.toml; edit; photodb telescope add camera.toml")
+    return ["\n".join(lines)]

@@ -1,0 +1,234 @@
+"""Ingest: from files to rows, each frame measured in a worker and written in one transaction of its own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from photodb.errors import UsageError
+from photodb.images.fits import file_hash, is_frame_name
+from photodb.images.headers import CameraDescription
+from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, measure_file, scan
+from photodb.storage import frames, instruments
+from photodb.storage.engine import Database
+
+from .cameras import Cameras, settle_cameras
+from .place import Placer
+from .progress import Progress, Silent
+from .runs import RecordedRun, recorded_run
+from .workers import Workers
+from .writeframe import Written, write_failure, write_result
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """What may be chosen of an ingest."""
+
+    max_stars: int = 2000
+    threshold: float = 5.0  # sigmas of the matched filter
+    box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+    camera: str | None = None  # name, whatever the header says
+    center: tuple[float, float] | None = None  # deg, where headers do not tell
+    scale: float | None = None  # arcsec/px
+    jobs: int | None = None  # worker processes; None: one a core, 0: none
+    retry: bool = False  # try frames again that were rejected before they were measured
+    dry_run: bool = False
+
+
+@dataclass
+class IngestReport:
+    """What an ingest did."""
+
+    n_files: int = 0
+    n_known: int = 0
+    n_new: int = 0
+    n_accepted: int = 0
+    n_rejected: int = 0
+    n_calibration: int = 0
+    n_ignored: int = 0
+    n_detections: int = 0
+    n_sources: int = 0
+    rejected: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, reason
+    assumed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)  # CPU seconds over all workers, and of the writer
+
+    @property
+    def outcome(self) -> str:
+        """`done`, or `partial` where a frame was rejected."""
+        return "partial" if self.n_rejected else "done"
+
+
+def find_files(paths: Iterable[Path]) -> tuple[list[Path], int]:
+    """Return the frames among paths, folders searched for FITS names; and how many other files the folders hold.
+
+    Raises
+    ------
+    UsageError : a path does not exist.
+    """
+    found: dict[Path, None] = {}
+    ignored = 0
+    for path in map(Path, paths):
+        if path.is_dir():
+            for entry in sorted(p for p in path.rglob("*") if p.is_file()):
+                if is_frame_name(entry):
+                    found[entry.resolve()] = None
+                else:
+                    ignored += 1
+        elif path.exists():
+            found[path.resolve()] = None
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    return list(found), ignored
+
+
+def ingest(db: Database, paths: Sequence[Path], settings: IngestSettings | None = None, progress: Progress | None = None) -> IngestReport:
+    """Ingest frames: every file ends in the archive as accepted, or rejected with its reason; known ones are skipped.
+
+    Raises
+    ------
+    UsageError : a path does not exist, or the camera named is unknown.
+    StorageError : the database cannot be reached or written; what was committed stays.
+    """
+    settings, progress = settings or IngestSettings(), progress or Silent()
+    began = time.perf_counter()
+    report = IngestReport()
+    files, report.n_ignored = find_files(paths)
+    report.n_files = len(files)
+    with Workers(_jobs(settings, len(files))) as workers:
+        workers.start()
+        todo, unreadable = _unknown_files(db, files, settings, report)
+        if settings.dry_run or not (todo or unreadable):
+            report.n_new = len(todo) + len(unreadable)
+            report.seconds = time.perf_counter() - began
+            return report
+        arguments = {"paths": [str(p) for p in paths]}
+        with recorded_run(db, "ingest", arguments, asdict(settings)) as run:
+            _ingest_files(db, run, workers, todo, unreadable, settings, report, progress)
+            report.seconds = time.perf_counter() - began
+            run.outcome = report.outcome
+            run.report |= {k: v for k, v in asdict(report).items() if k != "rejected"}
+    return report
+
+
+def _jobs(settings: IngestSettings, n_files: int) -> int:
+    jobs = os.cpu_count() or 1 if settings.jobs is None else settings.jobs
+    if jobs < 0:
+        raise UsageError(f"--jobs {jobs}: 0 or more needed")
+    return min(jobs, max(n_files, 1))
+
+
+def _unknown_files(
+    db: Database, files: list[Path], settings: IngestSettings, report: IngestReport
+) -> tuple[list[tuple[Path, str]], list[FrameFailure]]:
+    """Leave out the files whose bytes are in the archive; return the rest with their hashes, and the unreadable ones."""
+    from photodb.errors import FrameError
+
+    hashed: list[tuple[Path, str]] = []
+    failures: list[FrameFailure] = []
+    for path in files:
+        try:
+            hashed.append((path, file_hash(path)))
+        except FrameError as error:
+            failures.append(FrameFailure(path, "", error.code, str(error)))
+    with db.begin() as conn:
+        if settings.retry and not settings.dry_run:
+            frames.forget_rejected(conn, [h for _, h in hashed])
+        known = set(frames.known_file_hashes(conn))
+    seen: set[str] = set()
+    todo = []
+    for path, digest in hashed:
+        if digest not in known and digest not in seen:
+            seen.add(digest)
+            todo.append((path, digest))
+    report.n_known = len(hashed) - len(todo)
+    return todo, failures
+
+
+def _ingest_files(
+    db: Database, run: RecordedRun, workers: Workers, todo: list[tuple[Path, str]], failures: list[FrameFailure],
+    settings: IngestSettings, report: IngestReport, progress: Progress,
+) -> None:  # fmt: skip
+    known = _descriptions(db, settings.camera)
+    look = functools.partial(_scan, known=known, camera=settings.camera)
+    scanned: list[Scanned] = []
+    for found in workers.map(look, todo, lambda job: FrameFailure(job[0], job[1], "crashed", CRASH)):
+        (scanned if isinstance(found, Scanned) else failures).append(found)  # type: ignore[arg-type]
+    scanned.sort(key=lambda s: (s.wcs_failed, s.mjd_start, str(s.path)))
+    cameras = settle_cameras(db, run.run_id, scanned, report.assumed)
+    for text in report.assumed:
+        progress.message(text)
+    scanned = [cameras.settled(s) for s in scanned]
+    progress.start(len(scanned) + len(failures), "ingest")
+    for failure in failures:
+        _note(report, failure.path, write_failure(db, run.run_id, failure))
+        progress.advance(1, failure.path.name)
+    _measure_and_write(db, run, workers, scanned, cameras, settings, report, progress)
+    progress.finish()
+
+
+CRASH = "the process that read this file died: out of memory, or a crash in the decompressor"
+
+
+def _scan(job: tuple[Path, str], known: list[CameraDescription], camera: str | None) -> Scanned | FrameFailure:
+    return scan(job[0], job[1], known, camera)
+
+
+def _descriptions(db: Database, camera: str | None) -> list[CameraDescription]:
+    """Return the archive's descriptions first, then the packaged ones that it does not have."""
+    from photodb.images.headers import packaged
+
+    with db.begin() as conn:
+        own = [CameraDescription.from_dict(c.description, c.name) for c in instruments.list_cameras(conn)]
+    names = {d.name for d in own}
+    known = own + [d for d in packaged() if d.name not in names]
+    if camera and camera not in {d.name for d in known}:
+        raise UsageError(f"no camera {camera!r}; known are {', '.join(sorted(d.name for d in known))}")
+    return known
+
+
+def _measure_and_write(
+    db: Database, run: RecordedRun, workers: Workers, scanned: list[Scanned], cameras: Cameras,
+    settings: IngestSettings, report: IngestReport, progress: Progress,
+) -> None:  # fmt: skip
+    pixel = PixelSettings(settings.max_stars, settings.threshold, settings.box)
+    placer = Placer(settings.center, settings.scale)
+    work = functools.partial(measure_file, settings=pixel)
+    for result in workers.map(work, scanned, lambda s: FrameFailure(s.path, s.file_hash, "crashed", CRASH)):
+        began = time.perf_counter()
+        if isinstance(result, FrameResult):
+            for stage, seconds in result.seconds.items():
+                report.stages[stage] = report.stages.get(stage, 0.0) + seconds
+            written = write_result(db, run.run_id, result, cameras, placer, report.stages)
+        else:
+            written = write_failure(db, run.run_id, result)
+        _note(report, result.path, written)
+        report.stages["write (all)"] = report.stages.get("write (all)", 0.0) + time.perf_counter() - began
+        progress.advance(1, result.path.name)
+
+
+def _note(report: IngestReport, path: Path, written: Written) -> None:
+    """Count one frame."""
+    if written.status == "known":
+        report.n_known += 1
+        return
+    report.n_new += 1
+    report.n_detections += written.n_detections
+    report.n_sources += written.n_sources
+    if written.status == "rejected":
+        report.n_rejected += 1
+        report.rejected.append((str(path), written.code, written.reason))
+    elif written.kind == "science":
+        report.n_accepted += 1
+    else:
+        report.n_calibration += 1
+
+
+def report_values(report: IngestReport) -> dict[str, Any]:
+    """Return the report as plain values, for JSON."""
+    return asdict(report)

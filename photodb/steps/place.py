@@ -1,0 +1,286 @@
+"""Give a measured frame its place: registration to its field's reference frame, then the sky.
+
+The order of trust: a loaded catalogue by priority, the built-in bright list, frames of the same field already placed,
+the header's own WCS (checked, never believed), and at last the pointing, marked approximate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from photodb.core.match import Affine, Registration
+from photodb.core.sky import separation_deg
+from photodb.core.tangent import TangentWCS
+from photodb.errors import FrameError
+from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
+from photodb.images.brightlist import bright_stars
+from photodb.images.measure import COSMIC_RAY
+from photodb.images.pipeline import FrameResult
+from photodb.images.register import register
+from photodb.storage import frames, refcats, sources
+from photodb.storage.frames import ReferenceFrame
+
+REGISTERED_SEARCH_PX = 6.0
+HEADER_SEARCH_PX = 10.0
+HEADER_SHIFT_ARCSEC = 90.0
+POINTING_ERROR_DEG = 0.5
+SAME_FIELD = 0.5
+"""Frames whose centres are within this share of a frame's radius belong to one field."""
+FEW_STARS = 12
+"""Below this many catalogue stars a frame that is registered keeps the reference frame's place instead."""
+MIN_SOURCES = 10
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a frame is."""
+
+    field_id: int  # -1: it founds a field
+    reference: ReferenceFrame | None
+    registration: Registration | None
+    wcs: TangentWCS | None
+    astrometry: str  # catalogue, frames, header, approximate, none
+    rms_arcsec: float
+    n_stars: int
+    fit: SkyFit | None
+    fit_keys: NDArray[np.int64] | None  # keys of the fitted stars, by row of fit
+    catalogue_id: int  # reference catalogue of the archive; -1 if none
+    source: str  # catalogue's name, for the remark
+    remark: str
+
+
+@dataclass
+class Placer:
+    """Places the frames of one ingest; keeps reference frames and catalogue stars at hand."""
+
+    center: tuple[float, float] | None = None  # deg, where headers do not tell
+    scale: float | None = None  # arcsec/px, where neither header nor camera tells
+    _references: dict[tuple[int, int], ReferenceFrame] = field(default_factory=dict)
+    _hints: dict[tuple[int, int], Affine] = field(default_factory=dict)
+    _catalogues: list[refcats.Catalogue] | None = None
+    _stars: dict[tuple[int, float, float, float], SkyStars] = field(default_factory=dict)
+
+    def pointing(self, result: FrameResult) -> tuple[float, float]:
+        """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
+        if result.header_wcs is not None:
+            middle = np.array([(result.nx - 1) / 2]), np.array([(result.ny - 1) / 2])
+            ra, dec = result.header_wcs.to_sky(*middle)
+            return float(ra[0]), float(dec[0])
+        if np.isfinite([result.exposure.ra, result.exposure.dec]).all() and self.center is None:
+            return result.exposure.ra, result.exposure.dec
+        return self.center or (float("nan"), float("nan"))
+
+    def radius(self, result: FrameResult) -> float:
+        """Return the distance from the frame's centre to its corners (deg); half a degree where no scale is known."""
+        scale = self.pixel_scale(result)
+        return float(0.5 * np.hypot(result.nx, result.ny) * scale / 3600) if np.isfinite(scale) else 0.5
+
+    def pixel_scale(self, result: FrameResult) -> float:
+        """Return the pixel scale told by caller, header's WCS, header or description; NaN if none does."""
+        if self.scale:
+            return self.scale
+        if result.header_wcs is not None and not result.wcs_failed:
+            return result.header_wcs.scale_arcsec
+        return result.exposure.pixel_scale
+
+    def place(self, conn: Connection, result: FrameResult, camera_id: int) -> Placement:
+        """Find a frame's place.
+
+        Raises
+        ------
+        FrameError : code `not_registered`: its field has a reference frame, it matches neither that nor the sky.
+        """
+        assert result.measured is not None
+        xy = stars_of(result)
+        ra, dec = self.pointing(result)
+        reference, registration = self._register(conn, result, camera_id, xy, ra, dec)
+        prior = self._prior(result, reference, registration)
+        found = self._by_catalogues(conn, result, xy, prior, registration is not None, ra, dec)
+        if found and found.n_stars < FEW_STARS and registration and reference and reference.astrometry in ("catalogue", "header"):
+            found = None
+        if found is None:
+            found = self._without_catalogue(conn, result, xy, reference, registration, prior, ra, dec)
+        return self._in_field(conn, result, found, reference, registration)
+
+    def remember(self, reference: ReferenceFrame, camera_id: int) -> None:
+        """Keep a new reference frame at hand."""
+        self._references[reference.field_id, camera_id] = reference
+
+    def _reference(self, conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
+        key = (field_id, camera_id)
+        if key not in self._references:
+            found = frames.reference_frame(conn, field_id, camera_id)
+            if found is None:
+                return None
+            self._references[key] = found
+        return self._references[key]
+
+    def _register(
+        self, conn: Connection, result: FrameResult, camera_id: int, xy: NDArray, ra: float, dec: float
+    ) -> tuple[ReferenceFrame | None, Registration | None]:
+        """Match with the reference frames of the fields nearby; the first that fits wins."""
+        if np.isfinite(ra):
+            near = frames.fields_near(conn, ra, dec, self.radius(result))
+        else:
+            near = frames.fields_of_object(conn, camera_id, result.exposure.object)
+        first = None
+        for field_id in near:
+            reference = self._reference(conn, field_id, camera_id)
+            if reference is None:
+                continue
+            first = first or reference
+            found = register(reference.xy, xy, self._hints.get((field_id, camera_id)))
+            if found:
+                self._hints[field_id, camera_id] = found.transform
+                return reference, found
+        return first, None
+
+    def _prior(
+        self, result: FrameResult, reference: ReferenceFrame | None, registration: Registration | None
+    ) -> TangentWCS | None:
+        if reference and registration and reference.wcs:
+            back = registration.transform.inverse()
+            return compose(TangentWCS.from_dict(reference.wcs), back, result.nx, result.ny)
+        return result.header_wcs
+
+    def _by_catalogues(
+        self, conn: Connection, result: FrameResult, xy: NDArray, prior: TangentWCS | None, registered: bool, ra: float, dec: float
+    ) -> Placement | None:
+        """Try the loaded catalogues by priority, then the built-in bright list."""
+        if prior is not None:
+            ra, dec = (float(v[0]) for v in prior.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
+        if not np.isfinite(ra):
+            return None
+        if self._catalogues is None:
+            self._catalogues = refcats.by_priority(conn)
+        for catalogue in [*self._catalogues, None]:
+            stars = self._catalogue_stars(conn, catalogue, result, ra, dec)
+            fit = self._fit(result, xy, stars, prior, registered, ra, dec)
+            if fit:
+                key = catalogue.reference_catalogue_id if catalogue else -1
+                name = catalogue.name if catalogue else "built-in bright list"
+                return _placed(result, fit, stars, "catalogue", key, name)
+        return None
+
+    def _catalogue_stars(
+        self, conn: Connection, catalogue: refcats.Catalogue | None, result: FrameResult, ra: float, dec: float
+    ) -> SkyStars:
+        """Return the stars around a place, from the last cone that holds it, else from the catalogue."""
+        number = catalogue.reference_catalogue_id if catalogue else -1
+        need = 1.5 * self.radius(result) + 0.05
+        for (known, ra0, dec0, reach), kept in self._stars.items():
+            if known == number and separation_deg(ra, dec, ra0, dec0) + need <= reach:
+                return kept
+        reach = need + POINTING_ERROR_DEG
+        epoch = 2000.0 + (result.exposure.mjd - 51544.5) / 365.25
+        if catalogue is None:
+            stars = bright_stars(ra, dec, reach, epoch)
+        else:
+            rows = refcats.stars_in_cone(conn, catalogue, ra, dec, reach, epoch)
+            stars = SkyStars(rows["key"], rows["ra"], rows["dec"], rows["mag"])
+        self._stars[number, ra, dec, reach] = stars
+        return stars
+
+    def _fit(
+        self, result: FrameResult, xy: NDArray, stars: SkyStars, prior: TangentWCS | None, registered: bool, ra: float, dec: float
+    ) -> SkyFit | None:
+        if prior is not None and registered:
+            return fit_near(xy, stars, prior, result.nx, result.ny, search_px=REGISTERED_SEARCH_PX)
+        if prior is not None:
+            shift = HEADER_SHIFT_ARCSEC / prior.scale_arcsec
+            fit = fit_near(xy, stars, prior, result.nx, result.ny, search_px=HEADER_SEARCH_PX, shift_px=shift)
+            if fit:
+                return fit
+        return fit_blind(xy, stars, ra, dec, self.pixel_scale(result), result.nx, result.ny)
+
+    def _without_catalogue(
+        self, conn: Connection, result: FrameResult, xy: NDArray, reference: ReferenceFrame | None,
+        registration: Registration | None, prior: TangentWCS | None, ra: float, dec: float,
+    ) -> Placement:  # fmt: skip
+        """Place a frame by its field's frames, by its own header, or approximately."""
+        if registration and reference:
+            kind = "frames" if reference.astrometry in ("catalogue", "frames", "header") else reference.astrometry
+            rms = registration.rms * prior.scale_arcsec if prior else float("nan")
+            return Placement(-1, None, None, prior, kind, rms, registration.n_used, None, None, -1, f"frame {reference.frame_id}", "")
+        fit, stars = self._by_sources(conn, result, xy, ra, dec)
+        if fit:
+            return _placed(result, fit, stars, "frames", -1, "sources of the archive")
+        if result.header_wcs is not None and not result.wcs_failed:
+            remark = "WCS of the header: no catalogue or earlier frame confirms it"
+            return Placement(-1, None, None, result.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark)
+        if reference is not None or len(stars) >= MIN_SOURCES:
+            field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
+            failed = "; the header says that its own astrometry failed" if result.wcs_failed else ""
+            raise FrameError("not_registered", f"{len(xy)} stars match neither the field's {field} nor any catalogue{failed}")
+        return self._approximate(result, ra, dec)
+
+    def _by_sources(
+        self, conn: Connection, result: FrameResult, xy: NDArray, ra: float, dec: float
+    ) -> tuple[SkyFit | None, SkyStars]:
+        """Fit against sources that other frames gave: another camera's, or a neighbouring field's."""
+        nothing = SkyStars(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
+        if not np.isfinite(ra):
+            return None, nothing
+        rows = sources.brightest_in_cone(conn, ra, dec, 1.3 * self.radius(result) + 0.05, 400)
+        if len(rows) < MIN_SOURCES:
+            return None, nothing
+        stars = SkyStars(rows["source_id"], rows["ra"], rows["dec"], rows["mag"].astype(float))
+        return self._fit(result, xy, stars, result.header_wcs, False, ra, dec), stars
+
+    def _approximate(self, result: FrameResult, ra: float, dec: float) -> Placement:
+        scale = self.pixel_scale(result)
+        if result.header_wcs is not None:
+            remark = "position approximate: from the header, which says that its astrometry failed; load a catalogue"
+            return Placement(-1, None, None, result.header_wcs, "approximate", float("nan"), 0, None, None, -1, "header", remark)
+        if not np.isfinite([ra, dec]).all():
+            remark = "no pointing in the header: positions unknown; say --center RA DEC"
+            return Placement(-1, None, None, None, "none", float("nan"), 0, None, None, -1, "", remark)
+        if not np.isfinite(scale):
+            scale = 1.0
+        wcs = TangentWCS.approximate(ra, dec, (result.nx - 1) / 2, (result.ny - 1) / 2, scale)
+        remark = f"position approximate: pointing and scale {scale:.3g} arcsec/px, north taken as up; load a catalogue"
+        return Placement(-1, None, None, wcs, "approximate", float("nan"), 0, None, None, -1, "pointing", remark)
+
+    def _in_field(
+        self, conn: Connection, result: FrameResult, found: Placement, reference: ReferenceFrame | None, registration: Registration | None
+    ) -> Placement:
+        """Add the field: the one of the reference it matched, else one whose centre is near, else -1."""
+        values = found.__dict__
+        if registration and reference:
+            return Placement(**{**values, "field_id": reference.field_id, "reference": reference, "registration": registration})
+        if found.wcs is None or found.astrometry == "approximate":
+            return found
+        ra, dec = (float(v[0]) for v in found.wcs.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
+        reach = SAME_FIELD * 0.5 * np.hypot(result.nx, result.ny) * found.wcs.scale_arcsec / 3600
+        near = frames.placed_fields_near(conn, ra, dec)
+        here = [f for f in near if frames.field_distance(conn, f, ra, dec) <= reach]
+        return Placement(**{**values, "field_id": here[0] if here else -1})
+
+
+def stars_of(result: FrameResult) -> NDArray[np.float64]:
+    """Return x, y of a frame's detections that may be stars, brightest first."""
+    assert result.measured is not None
+    found = result.measured.detections
+    keep = found.kind != COSMIC_RAY
+    return np.column_stack([found.x[keep], found.y[keep]])
+
+
+def rows_of_stars(result: FrameResult) -> NDArray[np.intp]:
+    """Return the rows of the detections that `stars_of` lists."""
+    assert result.measured is not None
+    return np.flatnonzero(result.measured.detections.kind != COSMIC_RAY)
+
+
+def _placed(result: FrameResult, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:
+    remark = ""
+    if result.header_wcs is not None:
+        middle = [(result.nx - 1) / 2], [(result.ny - 1) / 2]
+        a, b = result.header_wcs.to_sky(*middle), fit.wcs.to_sky(*middle)
+        off = float(separation_deg(a[0], a[1], b[0], b[1])[0]) * 3600
+        if off > 5 * max(fit.rms_arcsec, fit.wcs.scale_arcsec):
+            remark = f"the header's WCS is off by {off:.1f} arcsec and was replaced"
+    return Placement(-1, None, None, fit.wcs, kind, fit.rms_arcsec, fit.n_used, fit, stars.key[fit.stars], key, name, remark)

@@ -1,0 +1,155 @@
+"""The tables `frame`, `field`, `detection` and `astrometric_match`: one frame, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from photodb.core import sky
+from photodb.storage import bulk
+from photodb.storage.partitions import ensure_partitions
+from photodb.storage.tables import field, field_reference, frame
+
+NUMBER_BITS = 20
+"""A `detection_id` is `frame_id << NUMBER_BITS | number on the frame`."""
+
+
+@dataclass(frozen=True)
+class ReferenceFrame:
+    """The reference frame of a field for a camera, with its stars."""
+
+    field_id: int
+    frame_id: int
+    nx: int
+    ny: int
+    wcs: dict[str, Any] | None
+    astrometry: str
+    xy: NDArray[np.float64]  # (n, 2) px, brightest first, cosmic rays left out
+    detection_id: NDArray[np.int64]  # (n,)
+
+
+def known_file_hashes(conn: Connection) -> dict[str, str]:
+    """Return the status of every file in the archive, by the hash of its bytes."""
+    query = select(frame.c.file_hash, frame.c.status).where(frame.c.file_hash != "")
+    return {row.file_hash: row.status for row in conn.execute(query)}
+
+
+def forget_rejected(conn: Connection, file_hashes: Sequence[str]) -> int:
+    """Delete rejected frames that were never measured, so that they can be tried again; return how many."""
+    statement = delete(frame).where(
+        frame.c.file_hash.in_(list(file_hashes)), frame.c.status == "rejected", frame.c.n_detections == 0
+    )
+    return int(conn.execute(statement).rowcount)
+
+
+def has_data_hash(conn: Connection, data_hash: str) -> bool:
+    """Tell whether a frame of this identity is in the archive."""
+    return conn.execute(select(frame.c.frame_id).where(frame.c.data_hash == data_hash)).first() is not None
+
+
+def insert_frame(conn: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a frame and return its key; -1 where one of the same identity is there already."""
+    clean = {name: _plain(value) for name, value in values.items()}
+    statement = insert(frame).values(clean).on_conflict_do_nothing(index_elements=["data_hash"])
+    frame_id = conn.execute(statement.returning(frame.c.frame_id)).scalar()
+    return -1 if frame_id is None else int(frame_id)
+
+
+def _plain(value: Any) -> Any:
+    """Make a value fit for a NULLable column: NaN becomes NULL, numpy scalars plain numbers."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def insert_rows(conn: Connection, frame_id: int, detections: NDArray, matches: NDArray) -> None:
+    """Append a frame's detections and astrometric matches (structured arrays named as the columns)."""
+    ensure_partitions(conn, frame_id)
+    bulk.copy_in(conn, "detection", detections)
+    bulk.copy_in(conn, "astrometric_match", matches)
+
+
+def lock_cells(conn: Connection, cells: NDArray[np.int64]) -> None:
+    """Take the advisory locks of order-6 cells, ascending, until the transaction ends."""
+    keys = [int(c) for c in np.sort(cells)]
+    conn.execute(
+        text("SELECT pg_advisory_xact_lock(1885627182, k) FROM unnest(CAST(:keys AS int4[])) AS k"), {"keys": keys}
+    )
+
+
+def fields_near(conn: Connection, ra: float, dec: float, radius_deg: float) -> list[int]:
+    """List the fields whose centre is within reach of a position (their own radius added), nearest first."""
+    query = text(
+        """
+        SELECT field_id FROM (
+          SELECT field_id, coalesce(radius, 0) AS reach, 2 * degrees(asin(least(1, sqrt(
+            power(sin(radians(dec - :dec) / 2), 2)
+            + cos(radians(dec)) * cos(radians(:dec)) * power(sin(radians(ra - :ra) / 2), 2))))) AS distance
+          FROM field WHERE dec BETWEEN :dec - 60 AND :dec + 60) AS f
+        WHERE distance <= :radius + reach ORDER BY distance, field_id LIMIT 12
+        """
+    )
+    return list(conn.scalars(query, {"ra": ra, "dec": dec, "radius": radius_deg}))
+
+
+def placed_fields_near(conn: Connection, ra: float, dec: float) -> list[int]:
+    """List the fields of `fields_near` whose place is more than approximate."""
+    near = fields_near(conn, ra, dec, 0.0)
+    sure = set(conn.scalars(select(field.c.field_id).where(field.c.field_id.in_(near), ~field.c.approximate)))
+    return [f for f in near if f in sure]
+
+
+def fields_of_object(conn: Connection, camera_id: int, name: str) -> list[int]:
+    """List the fields in which a camera saw a target of this name, newest first."""
+    query = text(
+        """
+        SELECT f.field_id FROM frame f WHERE f.camera_id = :camera AND f.object = :name AND f.field_id IS NOT NULL
+        GROUP BY f.field_id ORDER BY max(f.frame_id) DESC LIMIT 3
+        """
+    )
+    return list(conn.scalars(query, {"camera": camera_id, "name": name}))
+
+
+def insert_field(conn: Connection, run_id: int, name: str, ra: float, dec: float, radius: float, approximate: bool) -> int:
+    """Insert a field and return its key."""
+    values = {"name": name, "ra": ra, "dec": dec, "radius": radius, "approximate": approximate, "run_id": run_id}
+    clean = {k: _plain(v) for k, v in values.items()}
+    return int(conn.execute(insert(field).values(clean).returning(field.c.field_id)).scalar_one())
+
+
+def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int) -> None:
+    """Make a frame the reference of a field for its camera, unless there is one."""
+    values = {"field_id": field_id, "camera_id": camera_id, "frame_id": frame_id}
+    conn.execute(insert(field_reference).values(values).on_conflict_do_nothing())
+
+
+def reference_frame(conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
+    """Return the reference frame of a field for a camera, with its stars."""
+    query = (
+        select(frame.c.frame_id, frame.c.nx, frame.c.ny, frame.c.wcs, frame.c.astrometry)
+        .join_from(field_reference, frame, field_reference.c.frame_id == frame.c.frame_id)
+        .where(field_reference.c.field_id == field_id, field_reference.c.camera_id == camera_id)
+    )
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    stars = bulk.copy_out(
+        conn,
+        "SELECT detection_id, x, y FROM detection WHERE frame_id = %s AND class <> 3 ORDER BY detection_id",
+        [("detection_id", "i8"), ("x", "f8"), ("y", "f8")],
+        (row.frame_id,),
+    )
+    xy = np.column_stack([stars["x"], stars["y"]])
+    return ReferenceFrame(field_id, row.frame_id, row.nx, row.ny, row.wcs, row.astrometry, xy, stars["detection_id"].copy())
+
+
+def field_distance(conn: Connection, field_id: int, ra: float, dec: float) -> float:
+    """Return the distance (deg) of a position from a field's centre."""
+    row = conn.execute(select(field.c.ra, field.c.dec).where(field.c.field_id == field_id)).one()
+    return float(sky.separation_deg(ra, dec, row.ra, row.dec))

@@ -1,0 +1,108 @@
+"""The tables `reference_catalogue` and `reference_star`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, RowMapping, delete, select, text
+
+from photodb.core import sky
+from photodb.storage import bulk
+from photodb.storage.tables import reference_catalogue
+
+STAR = np.dtype(
+    [("key", "i8"), ("ra", "f8"), ("dec", "f8"), ("pm_ra", "f8"), ("pm_dec", "f8"), ("mag", "f8")]
+)
+IN_CONE = """
+SELECT s.reference_star_id, s.ra, s.dec, s.pm_ra, s.pm_dec,
+  coalesce((SELECT min(m) FROM unnest(s.mag) AS m WHERE m = m AND m <> 'NaN'), 99)
+FROM unnest(%s::int8[], %s::int8[]) AS r(lo, hi),
+LATERAL (SELECT * FROM reference_star WHERE healpix >= r.lo AND healpix < r.hi OFFSET 0) AS s
+WHERE s.reference_catalogue_id = %s
+"""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A reference catalogue of the archive."""
+
+    reference_catalogue_id: int
+    name: str
+    epoch: float  # yr
+    priority: int
+
+
+def by_priority(conn: Connection) -> list[Catalogue]:
+    """List the catalogues, highest priority first, then newest."""
+    c = reference_catalogue.c
+    query = select(c.reference_catalogue_id, c.name, c.epoch, c.priority).order_by(
+        c.priority.desc(), c.reference_catalogue_id.desc()
+    )
+    return [Catalogue(*row) for row in conn.execute(query)]
+
+
+def list_catalogues(conn: Connection) -> list[RowMapping]:
+    """List the catalogues with all that is known of them."""
+    return list(conn.execute(select(reference_catalogue).order_by(reference_catalogue.c.priority.desc())).mappings())
+
+
+def stars_in_cone(conn: Connection, catalogue: Catalogue, ra: float, dec: float, radius_deg: float, epoch: float) -> NDArray:
+    """Return the stars (rows of `STAR`) of a cone, brightest first, moved to a Julian epoch."""
+    lo, hi = sky.cone_ranges(ra, dec, radius_deg)
+    rows = bulk.copy_out(conn, IN_CONE, STAR, (lo.tolist(), hi.tolist(), catalogue.reference_catalogue_id))
+    rows = rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
+    rows = rows[np.lexsort((rows["key"], rows["mag"]))]
+    years = (epoch - catalogue.epoch) / 3.6e6
+    rows["ra"] = (rows["ra"] + rows["pm_ra"] * years / np.maximum(np.cos(np.radians(rows["dec"])), 1e-6)) % 360.0
+    rows["dec"] = np.clip(rows["dec"] + rows["pm_dec"] * years, -90, 90)
+    return rows
+
+
+def find_catalogue(conn: Connection, name: str) -> RowMapping | None:
+    """Return the row of a catalogue, or None."""
+    query = select(reference_catalogue).where(reference_catalogue.c.name == name)
+    return conn.execute(query).mappings().first()
+
+
+def drop_catalogue(conn: Connection, name: str) -> None:
+    """Delete a catalogue with its stars; fails where a frame's astrometry or a tie rests on it."""
+    conn.execute(delete(reference_catalogue).where(reference_catalogue.c.name == name))
+
+
+def insert_catalogue(
+    conn: Connection, run_id: int, name: str, path: str, data_hash: str, epoch: float, priority: int, bands: list[str], stars: NDArray
+) -> int:
+    """Insert a catalogue and its stars.
+
+    Parameters
+    ----------
+    stars : structured, (n,): name (text), ra, dec (deg), pm_ra, pm_dec (mas/yr), mag and mag_err (n, k) in the order
+        of `bands`.
+    """
+    values = {
+        "name": name, "path": path, "data_hash": data_hash, "epoch": epoch, "priority": priority, "bands": bands,
+        "n_stars": len(stars), "run_id": run_id,
+    }  # fmt: skip
+    statement = reference_catalogue.insert().values(values).returning(reference_catalogue.c.reference_catalogue_id)
+    key = int(conn.execute(statement).scalar_one())
+    first = conn.execute(
+        text("SELECT nextval(pg_get_serial_sequence('reference_star', 'reference_star_id')) FROM generate_series(1, :n)"),
+        {"n": len(stars)},
+    )
+    rows = np.zeros(
+        len(stars),
+        [("reference_star_id", "i8"), ("reference_catalogue_id", "i8"), ("healpix", "i8"), ("name", "O")]
+        + [(n, stars.dtype[n]) for n in ("ra", "dec", "pm_ra", "pm_dec")]
+        + [("mag", "O"), ("mag_err", "O")],
+    )
+    rows["reference_star_id"] = [r[0] for r in first]
+    rows["reference_catalogue_id"] = key
+    rows["healpix"] = sky.healpix29(stars["ra"], stars["dec"])
+    for column in ("name", "ra", "dec", "pm_ra", "pm_dec"):
+        rows[column] = stars[column]
+    for column in ("mag", "mag_err"):
+        rows[column] = np.fromiter((v.tolist() for v in stars[column]), object, len(stars))
+    bulk.copy_in(conn, "reference_star", rows)
+    return key
