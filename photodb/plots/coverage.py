@@ -9,11 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from photodb.core.sky import unit_vectors
 
 from . import style
+
+FILLED = 8
+"""Frames of a camera up to which outlines are filled."""
 
 
 def coverage_figure(frames: Mapping[str, NDArray]) -> Figure:
@@ -40,7 +44,8 @@ def coverage_figure(frames: Mapping[str, NDArray]) -> Figure:
     axis.set_aspect(1 / max(np.cos(np.radians(np.median(frames["dec"]))), 0.05), adjustable="datalim")
     axis.autoscale_view()
     axis.invert_xaxis()
-    axis.ticklabel_format(useOffset=False)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value % 360:.6g}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     axis.set_xlabel("right ascension (deg)")
     axis.set_ylabel("declination (deg)")
     style.legend_above(axis)
@@ -54,16 +59,11 @@ def _middle(ra: NDArray, dec: NDArray) -> float:
 
 
 def _outlines(axis: Axes, ra: NDArray, dec: NDArray, number: int, label: str) -> None:
-    alpha = max(0.02, min(0.3, 3 / len(ra)))
-    outlines = np.stack([ra, dec], axis=-1)
-    axis.add_collection(PolyCollection(list(outlines), facecolors=style.colour(number), alpha=alpha, lw=0))
-    axis.add_collection(
-        PolyCollection(
-            list(outlines),
-            facecolors="none",
-            edgecolors=style.colour(number),
-            alpha=min(1, 4 * alpha),
-            lw=0.6,
-        )
-    )
-    axis.plot([], [], marker="s", ls="", color=style.colour(number), label=label)
+    """Draw the edges, fainter the more there are; fill them only where there are few."""
+    outlines = list(np.stack([ra, dec], axis=-1))
+    shade = style.colour(number)
+    if len(ra) <= FILLED:
+        axis.add_collection(PolyCollection(outlines, facecolors=shade, alpha=0.15, lw=0))
+    edge = max(0.06, min(0.9, 12 / len(ra)))
+    axis.add_collection(PolyCollection(outlines, facecolors="none", edgecolors=shade, alpha=edge, lw=0.8))
+    axis.plot([], [], marker="s", ls="", color=shade, label=label)

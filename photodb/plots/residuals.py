@@ -47,7 +47,8 @@ def residuals_figure(points: Mapping[str, NDArray]) -> Figure:
         )
         axis.set_title(f"{camera}: {int((points['camera'] == camera).sum())} points", fontsize="small")
         axis.set_xlabel("x, scaled to the frame")
-    axes[0].set_ylabel("y, scaled to the frame")
+        axis.set_ylabel("y, scaled to the frame")
+        axis.label_outer()
     for axis in axes[len(cameras) :]:
         axis.set_visible(False)
     figure.colorbar(image, ax=list(axes), label="median residual (mmag)", shrink=0.85)
