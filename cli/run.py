@@ -59,13 +59,9 @@ def run(
 
 
 def _tell(report: Any) -> None:
-    """Print the summary, what was assumed, what was rejected, and which commands come next."""
-    for text in report.ingest.assumed:
-        message(f"assumed: {text}")
-    if report.ingest.assumed:
-        message("correct it with 'photodb telescope show NAME > my.toml' and 'photodb telescope add my.toml'")
+    """Print what was rejected, the summary, and which commands come next."""
     for path, code, reason in report.ingest.rejected[:SHOWN_REJECTIONS]:
-        message(f"rejected {path}: {code}: {reason}")
+        message(f"rejected {path} ({code}): {reason.splitlines()[0] if reason else ''}")
     hidden = len(report.ingest.rejected) - SHOWN_REJECTIONS
     if hidden > 0:
         message(f"... and {hidden} more; 'photodb frame list --status rejected' shows all")

@@ -114,6 +114,8 @@ def time_axis(mjd: NDArray[np.float64]) -> TimeAxis:
 def draw_time_axis(axes: list[Axes], times: TimeAxis) -> None:
     """Label the lowest panel: hours UTC for one night, dates for more; shade every second night."""
     lowest = axes[-1]
+    if isinstance(lowest.figure, Figure):
+        lowest.figure.align_ylabels(axes)
     if len(times.starts) == 1:
         _hours(lowest, times)
         return
