@@ -16,7 +16,7 @@ SHOWN_REJECTIONS = 20
 @pass_database
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--camera", metavar="NAME", help="Read every frame as one of this camera.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; by default one a core.")
+@click.option("--jobs", type=click.IntRange(min=0), help="Worker processes; by default one a core. 0: none.")
 @click.option(
     "--center",
     nargs=2,
@@ -30,7 +30,13 @@ SHOWN_REJECTIONS = 20
     metavar="ARCSEC_PER_PIXEL",
     help="Pixel scale, if the headers do not tell.",
 )
-@click.option("--max-stars", type=click.IntRange(min=1), help="Measure only the brightest N of each frame.")
+@click.option(
+    "--max-stars",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Measure only the brightest N of each frame.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -40,7 +46,7 @@ def run(
     jobs: int | None,
     center: tuple[float, float] | None,
     scale: float | None,
-    max_stars: int | None,
+    max_stars: int,
 ) -> None:
     """Do everything: ingest the frames of PATHS (files or folders), solve, compute statistics.
 
@@ -50,8 +56,7 @@ def run(
     from photodb.steps.run import RunSettings
     from photodb.steps.run import run as run_steps
 
-    given = {"camera": camera, "jobs": jobs, "center": center, "scale": scale, "max_stars": max_stars}
-    chosen = IngestSettings(**{name: value for name, value in given.items() if value is not None})
+    chosen = IngestSettings(camera=camera, jobs=jobs, center=center, scale=scale, max_stars=max_stars)
     report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())
     _tell(report)
     if report.ingest.n_rejected or report.why_not_solved:

@@ -175,12 +175,16 @@ def _for_people(cell: Any) -> str:
     if cell is None or cell is np.ma.masked:
         return ""
     if isinstance(cell, float | np.floating):
-        if not math.isfinite(cell):
-            return "-" if math.isnan(cell) else str(cell)
-        return f"{cell:.6f}".rstrip("0").rstrip(".") if 1e-3 <= abs(cell) < 1e8 else f"{cell:.6g}"
+        return _digits(float(cell))
     if isinstance(cell, datetime.datetime):
         return cell.isoformat(sep=" ", timespec="seconds")
     return " ".join(_csv_cell(cell).split()) if not isinstance(cell, str) else " ".join(cell.split())
+
+
+def _digits(value: float) -> str:
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else str(value)
+    return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-3 <= abs(value) < 1e8 else f"{value:.6g}"
 
 
 def _as_astropy(table: Any, columns: Sequence[str]) -> Any:
