@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.photodb-ready
 export MPLBACKEND := Agg
+# The tests that use a database.
+EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli
 
 .PHONY: demo test test-python test-external bench lint format clean
 .DEFAULT_GOAL := demo
