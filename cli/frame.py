@@ -123,13 +123,15 @@ def tell(report: Any) -> None:
         click.echo(f"{frame_id}\t{report.status}\t{reason}".rstrip())
     for frame_id, reason in report.refused.items():
         fail(f"frame {frame_id} cannot be {report.status}: {reason}")
-    verb = "would be" if report.dry_run else "were" if len(report.changed) != 1 else "was"
-    message(
-        f"{len(report.changed)} frames {verb} {report.status}"
-        + (f", {len(report.unchanged)} were so already" if report.unchanged else "")
-        + (
-            ""
-            if report.dry_run or not report.changed
-            else "; 'photodb solve' makes a solution of what remains"
-        )
-    )
+    message(_sum(report))
+
+
+def _sum(report: Any) -> str:
+    n = len(report.changed)
+    verb = "would be" if report.dry_run else "was" if n == 1 else "were"
+    told = f"{n} frame{'s' if n != 1 else ''} {verb} {report.status}"
+    if report.unchanged:
+        told += f", {len(report.unchanged)} so already"
+    if n and not report.dry_run:
+        told += "; 'photodb solve' makes a solution of what remains"
+    return told

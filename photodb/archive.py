@@ -47,9 +47,9 @@ class Archive:
         -------
         QTable
             A row a point, by time, with units: ``mjd`` and ``bjd_tdb`` (d), ``mag``, ``mag_err`` and its
-            parts (mag), ``flags`` (bits of `photodb.core.flags.Flag`; 0 is a clean point), band, telescope,
-            camera, frame and more. ``meta`` tells the source, its position, and what to know of it
-            (``notes``).
+            parts (mag), ``flags`` (bits of `photodb.core.flags.Flag`), ``good`` (no flag makes the magnitude
+            doubtful), band, telescope, camera, frame and more. ``meta`` tells the source, its position, and
+            what to know of it (``notes``).
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Archive:
         Examples
         --------
         >>> curve = archive.lightcurve(31.0427, 46.6878)              # doctest: +SKIP
-        >>> clean = curve[curve["flags"] == 0]                        # doctest: +SKIP
+        >>> clean = curve[curve["good"]]                              # doctest: +SKIP
         """
         answer = ask.light_curve(self._database, ra, dec, radius_arcsec, band)
         table = as_table(answer.points)

@@ -32,6 +32,10 @@ BAD = (
 )
 """Bits of a detection that keep it out of the fit of a solution and count as 'bad points'."""
 
+DOUBTFUL = BAD | Flag.BAD_FRAME
+"""Bits that make the magnitude of a light-curve point doubtful; the others tell how the solution treated it, and the
+points of a variable star carry some of them."""
+
 
 def names(flags: int) -> list[str]:
     """List the names of the bits that are set, lowest first."""

@@ -9,13 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from photodb.core.flags import DOUBTFUL
+
 from . import style
 
 Columns = Mapping[str, NDArray]
 
 
 def light_curve_figure(points: Columns, title: str = "") -> Figure:
-    """Draw calibrated points with their errors; flagged points are hollow.
+    """Draw calibrated points with their errors; doubtful points are hollow.
 
     Parameters
     ----------
@@ -35,17 +37,22 @@ def light_curve_figure(points: Columns, title: str = "") -> Figure:
     for axis, band in zip(axes, bands, strict=True):
         _band_panel(axis, points, times.x, points["band"] == band, telescopes)
         axis.set_ylabel(f"{band} (mag)")
-    _legend(axes[0], telescopes, bool((points["flags"] != 0).any()))
+    _legend(axes[0], telescopes, bool(doubtful(points).any()))
     style.title(figure, title)
     style.draw_time_axis(axes, times)
     return figure
+
+
+def doubtful(points: Columns) -> NDArray[np.bool_]:
+    """Tell which points carry a flag that makes their magnitude doubtful."""
+    return (points["flags"] & int(DOUBTFUL)) != 0
 
 
 def _band_panel(
     axis: Axes, points: Columns, x: NDArray, in_band: NDArray, telescopes: Mapping[str, int]
 ) -> None:
     """Draw one band; limits follow the clean points, and wild ones sit at the edge as arrows."""
-    clean = in_band & (points["flags"] == 0)
+    clean = in_band & ~doubtful(points)
     shown = points["mag"][clean] if clean.any() else points["mag"][in_band]
     low, high = style.robust_limits(shown)
     size = style.quiet_marker_size(int(in_band.sum()))
@@ -53,7 +60,7 @@ def _band_panel(
         rows = in_band & (points["telescope"] == name)
         inside = (points["mag"] >= low) & (points["mag"] <= high)
         for flagged in (True, False):
-            chosen = rows & inside & ((points["flags"] != 0) == flagged)
+            chosen = rows & inside & (doubtful(points) == flagged)
             _points(axis, x[chosen], points["mag"][chosen], points["mag_err"][chosen], number, flagged, size)
         for edge, beyond in ((low, points["mag"] < low), (high, points["mag"] > high)):
             off = rows & beyond
@@ -80,5 +87,5 @@ def _legend(axis: Axes, telescopes: Mapping[str, int], any_flagged: bool) -> Non
     for name, number in telescopes.items():
         axis.plot([], [], ls="", marker=style.marker(number), color=style.colour(number), label=str(name))
     if any_flagged:
-        axis.plot([], [], ls="", marker="o", mfc="white", mec=style.GREY, label="flagged")
+        axis.plot([], [], ls="", marker="o", mfc="white", mec=style.GREY, label="doubtful (flags)")
     style.legend_above(axis)

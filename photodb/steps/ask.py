@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photodb.core.flags import DOUBTFUL
 from photodb.errors import NothingMatched, UsageError
 from photodb.storage import framelists, lightcurves, queries
 from photodb.storage.engine import Database
@@ -48,7 +49,9 @@ class LightCurveAnswer:
 
     Attributes
     ----------
-    points : columns of `photodb.storage.lightcurves.POINT_COLUMNS` by name, (n,) each, by time
+    points : columns of `photodb.storage.lightcurves.POINT_COLUMNS` by name, (n,) each, by time; and `good`,
+    false
+        where a flag makes the magnitude doubtful
     source : one row of `SOURCE_DTYPE`: the source taken, the nearest that has points
     others : the other sources within the radius, nearest first
     notes : what the asker should know, in sentences
@@ -99,7 +102,9 @@ def _answer(points: dict[str, NDArray], found: NDArray, radius: float, place: Co
     own = points["source_id"] == source["source_id"]
     others = np.delete(found, rank)
     notes = _notes(source, others, rank, radius, place)
-    return LightCurveAnswer({n: v[own] for n, v in points.items()}, source, others, radius, notes)
+    own_points = {name: column[own] for name, column in points.items()}
+    own_points["good"] = (own_points["flags"] & int(DOUBTFUL)) == 0
+    return LightCurveAnswer(own_points, source, others, radius, notes)
 
 
 def _notes(source: Any, others: NDArray, rank: int, radius: float, place: Cover) -> tuple[str, ...]:

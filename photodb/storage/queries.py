@@ -70,6 +70,10 @@ def answer(conn: Connection, sql: str, max_rows: int) -> tuple[list[str], list[t
         raise UsageError(f"queries are read only: {_first_line(error)}") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise UsageError(f"queries may only read: {_first_line(error)}") from error
+    except psycopg.errors.SyntaxError as error:
+        if "multiple commands" in str(error):
+            raise UsageError("one question at a time: leave out the semicolon and what follows it") from error
+        raise UsageError(f"the query is not understood: {error}".rstrip()) from error
     except psycopg.ProgrammingError as error:
         raise UsageError(f"the query is not understood: {error}".rstrip()) from error
     except psycopg.DataError as error:
