@@ -1,7 +1,7 @@
 """Bits of the `flags` columns of detections and light-curve points.
 
-A detection never vanishes: what is wrong with it is a bit. `BAD` are the bits that keep a measurement out of a
-photometric solution; the others only inform.
+A detection never vanishes: what is wrong with it is a bit. `BAD` are the bits that keep a measurement out of
+a photometric solution; the others only inform.
 """
 
 from enum import IntFlag
@@ -28,13 +28,21 @@ class Flag(IntFlag):
 
 
 BAD = (
-    Flag.SATURATED | Flag.EDGE | Flag.COSMIC_RAY | Flag.BAD_PIXEL | Flag.NEGATIVE | Flag.NONLINEAR | Flag.DUPLICATE
+    Flag.SATURATED
+    | Flag.EDGE
+    | Flag.COSMIC_RAY
+    | Flag.BAD_PIXEL
+    | Flag.NEGATIVE
+    | Flag.NONLINEAR
+    | Flag.DUPLICATE
 )
 """Bits of a detection that keep it out of the fit of a solution and count as 'bad points'."""
 
 DOUBTFUL = BAD | Flag.BAD_FRAME
-"""Bits that make the magnitude of a light-curve point doubtful; the others tell how the solution treated it, and the
-points of a variable star carry some of them."""
+"""Bits that make the magnitude of a light-curve point doubtful; the others tell how the solution treated it.
+
+The points of a variable star carry some of them.
+"""
 
 
 def names(flags: int) -> list[str]:

@@ -25,6 +25,7 @@ def test_light_curve_of_the_nearest_source(filled):
     np.testing.assert_array_equal(points["frame_id"], truth.frame_ids[np.argsort(truth.mjd)])
     assert set(points["telescope"]) == {"pollux", "castor"}
     assert (points["flags"] == Flag.SATURATED).sum() == 1
+    assert list(np.flatnonzero(~points["good"])) == list(np.flatnonzero(points["flags"] == Flag.SATURATED))
     assert points["airmass"][1] == pytest.approx(1.02)
     assert points["zero_point"][0] == pytest.approx(25.0)
 
