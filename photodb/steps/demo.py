@@ -14,7 +14,10 @@ from photodb.settings import FILE
 from photodb.simulate import Plan, plan, read_truth, write_survey
 from photodb.simulate.results import Comparison
 from photodb.steps.archive import init_embedded, init_url
+from photodb.steps.ingest import IngestSettings
 from photodb.steps.progress import Progress, Silent
+from photodb.steps.refcat import load_refcat
+from photodb.steps.run import RunReport, RunSettings, run
 from photodb.steps.truth import compare
 from photodb.storage.engine import Database, open_database
 
@@ -84,8 +87,7 @@ def run_demo(
     _timed(seconds, "simulate", lambda: simulate_into(survey, settings, progress))
     _timed(seconds, "init", lambda: init_url(url, directory) if url else init_embedded(directory))
     with open_database(str(directory)) as db:
-        _timed(seconds, "ingest", lambda: fill(db, survey, jobs, progress))
-        _timed(seconds, "solve", lambda: solve_and_search(db, progress))
+        seconds |= fill(db, survey, jobs, progress).seconds
         comparison = _timed(seconds, "compare", lambda: compare(db, read_truth(survey)))
     return DemoReport(directory, settings, reused, comparison, seconds)
 
@@ -128,12 +130,10 @@ def simulate_into(survey: Path, settings: DemoSettings, progress: Progress) -> N
     progress.finish()
 
 
-def fill(db: Database, survey: Path, jobs: int | None, progress: Progress) -> None:
-    """Load the reference catalogue and ingest the frames."""
-
-
-def solve_and_search(db: Database, progress: Progress) -> None:
-    """Solve, publish, and search for variables."""
+def fill(db: Database, survey: Path, jobs: int | None, progress: Progress) -> RunReport:
+    """Load the reference catalogue and run the chain: ingest, solve, statistics."""
+    load_refcat(db, survey / "refcat.csv", CATALOGUE)
+    return run(db, [survey / "frames"], RunSettings(ingest=IngestSettings(jobs=jobs)), progress)
 
 
 def _timed(seconds: dict[str, float], name: str, action: Callable[[], Result]) -> Result:
