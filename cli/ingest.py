@@ -10,22 +10,40 @@ from photodb.storage.engine import Database
 
 from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
 
+MOST_TOLD = 20
+LONGEST = 300
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--camera", help="Name of the camera, whatever the headers say.")
 @click.option("--jobs", type=int, help="Worker processes; default: one a core. 0: all in this process.")
-@click.option("--center", nargs=2, type=float, metavar="RA DEC", help="Where the frames point (deg), if headers do not tell.")
+@click.option(
+    "--center",
+    nargs=2,
+    type=float,
+    metavar="RA DEC",
+    help="Where the frames point (deg), if headers do not tell.",
+)
 @click.option("--scale", type=float, metavar="ARCSEC_PER_PIXEL", help="Pixel scale, if headers do not tell.")
-@click.option("--max-stars", type=int, default=2000, show_default=True, help="Brightest stars to keep of a frame.")
-@click.option("--threshold", type=float, default=5.0, show_default=True, help="Significance of a detection, sigmas.")
-@click.option("--box", nargs=4, type=int, metavar="X0 Y0 X1 Y1", help="Part of the frame for the dynamic range, pixels.")
-@click.option("--retry", is_flag=True, help="Try again the files that were rejected before they were measured.")
+@click.option(
+    "--max-stars", type=int, default=2000, show_default=True, help="Brightest stars to keep of a frame."
+)
+@click.option(
+    "--threshold", type=float, default=5.0, show_default=True, help="Significance of a detection, sigmas."
+)
+@click.option(
+    "--box", nargs=4, type=int, metavar="X0 Y0 X1 Y1", help="Part of the frame for the dynamic range, pixels."
+)
+@click.option(
+    "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
+)
 @dry_run_option
 @pass_database
 def ingest(
-    db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None, center: tuple[float, float] | None, scale: float | None,
-    max_stars: int, threshold: float, box: tuple[int, int, int, int] | None, retry: bool, dry_run: bool,
+    db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None,
+    center: tuple[float, float] | None, scale: float | None, max_stars: int, threshold: float,
+    box: tuple[int, int, int, int] | None, retry: bool, dry_run: bool,
 ) -> int:  # fmt: skip
     """Read frames (files or folders): measure, register, place on the sky, associate with sources, store.
 
@@ -36,23 +54,34 @@ def ingest(
     from photodb.steps.ingest import ingest as step
 
     settings = IngestSettings(
-        max_stars=max_stars, threshold=threshold, box=box, camera=camera, center=center, scale=scale, jobs=jobs, retry=retry,
-        dry_run=dry_run,
+        max_stars=max_stars, threshold=threshold, box=box, camera=camera, center=center, scale=scale, jobs=jobs,
+        retry=retry, dry_run=dry_run,
     )  # fmt: skip
     report = step(db, paths, settings, TerminalProgress())
     if dry_run:
         message(f"would ingest {report.n_new} of {report.n_files} files; {report.n_known} are in the archive")
         return 0
-    for path, code, reason in report.rejected:
-        message(f"rejected {Path(path).name} ({code}): {reason.splitlines()[0]}")
+    tell_rejected(report)
     message(summary(report))
     return EXIT_PARTIAL if report.n_rejected else 0
+
+
+def tell_rejected(report) -> None:  # type: ignore[no-untyped-def]
+    """List the rejected files with their reasons, the first of them in full."""
+    for path, code, reason in report.rejected[:MOST_TOLD]:
+        line = reason.splitlines()[0]
+        message(
+            f"rejected {Path(path).name} ({code}): {line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}"
+        )
+    if len(report.rejected) > MOST_TOLD:
+        message(f"and {len(report.rejected) - MOST_TOLD} more; see 'photodb frame list --status rejected'")
 
 
 def summary(report) -> str:  # type: ignore[no-untyped-def]
     """Say in a line or two what an ingest did."""
     if not report.n_new:
         return f"nothing to do: {report.n_known} of {report.n_files} files are in the archive already"
-    text = f"{report.n_accepted} frames accepted, {report.n_rejected} rejected, {report.n_calibration} calibration frames set aside"
-    text += f", {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
+    text = f"{report.n_accepted} frames accepted, {report.n_rejected} rejected, "
+    text += f"{report.n_calibration} calibration frames"
+    text += f" set aside, {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
     return f"{text}, in {report.seconds:.1f} s ({report.n_new / max(report.seconds, 1e-9):.1f} frames/s)"

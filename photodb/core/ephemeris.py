@@ -26,7 +26,9 @@ class Place:
     sidereal_angle: float  # deg, local apparent sidereal time; NaN without a site
 
 
-def _observer(tt: tuple[float, float], mjd: float, latitude: float, longitude: float, elevation: float) -> np.ndarray:
+def _observer(
+    tt: tuple[float, float], mjd: float, latitude: float, longitude: float, elevation: float
+) -> np.ndarray:
     """Return the geocentric celestial position of the site, light-seconds."""
     xyz = erfa.gd2gc(1, np.radians(longitude), np.radians(latitude), elevation)
     rotation = erfa.c2t06a(*tt, MJD_ZERO, mjd, 0.0, 0.0)
@@ -51,7 +53,9 @@ def _tt(mjd: float) -> tuple[float, float]:
     return float(tt[0]), float(tt[1])
 
 
-def place_at(mjd: float, latitude: float = np.nan, longitude: float = np.nan, elevation: float = 0.0) -> Place:
+def place_at(
+    mjd: float, latitude: float = np.nan, longitude: float = np.nan, elevation: float = 0.0
+) -> Place:
     """Return the observatory's barycentric place and the sun's altitude.
 
     Parameters

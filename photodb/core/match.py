@@ -64,9 +64,9 @@ class Affine:
 
 def fit_affine(p: NDArray, q: NDArray) -> Affine:
     """Fit q = matrix @ p + offset by least squares; needs three points that are not in a line."""
-    design = np.column_stack([p, np.ones(len(p))])
+    design = np.column_stack([p, np.ones(len(p))]).astype(np.float64)
     solution, *_ = np.linalg.lstsq(design, q, rcond=None)
-    return Affine(solution[:2].T.copy(), solution[2].copy())
+    return Affine(np.array(solution[:2].T, np.float64), np.array(solution[2], np.float64))
 
 
 def fit_similarity(p: NDArray, q: NDArray, mirrored: bool = False) -> Affine:
@@ -99,7 +99,14 @@ class Registration:
 
 
 def refine(
-    p: NDArray, q: NDArray, start: Affine, radius: float, *, final_radius: float, rounds: int = 12, affine_from: int = 6
+    p: NDArray,
+    q: NDArray,
+    start: Affine,
+    radius: float,
+    *,
+    final_radius: float,
+    rounds: int = 12,
+    affine_from: int = 6,
 ) -> Registration | None:
     """Match by nearest neighbours and fit the affine map, again and again until the pairs stand still.
 
@@ -135,7 +142,9 @@ def refine(
     return Registration(transform, i, j, used, float(np.sqrt(np.mean(residual[used] ** 2))))
 
 
-def chance_inliers(n_points: int, n_targets: int, area: float, radius: float, n_matched: int, trials: float = 1e4) -> float:
+def chance_inliers(
+    n_points: int, n_targets: int, area: float, radius: float, n_matched: int, trials: float = 1e4
+) -> float:
     """Return the probability that chance alone gives `n_matched` pairs in any of `trials` maps.
 
     Each of `n_points` mapped points meets one of `n_targets` targets spread over `area` with probability

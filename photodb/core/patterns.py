@@ -35,7 +35,9 @@ def triangles(points: NDArray, n_stars: int, min_side: float = 0.0) -> Triangles
     n = min(len(points), n_stars)
     index = np.array(list(combinations(range(n), 3)), dtype=np.intp).reshape(-1, 3)
     corner = points[index]
-    sides = np.stack([np.hypot(*(corner[:, (k + 1) % 3] - corner[:, (k + 2) % 3]).T) for k in range(3)], axis=1)
+    sides = np.stack(
+        [np.hypot(*(corner[:, (k + 1) % 3] - corner[:, (k + 2) % 3]).T) for k in range(3)], axis=1
+    )
     order = np.argsort(-sides, axis=1)
     sides = np.take_along_axis(sides, order, axis=1)
     index = np.take_along_axis(index, order, axis=1)
@@ -64,10 +66,20 @@ def _similarities(p: NDArray, q: NDArray, tp: Triangles, tq: Triangles) -> tuple
     return a, cq - a * cp, mirrored
 
 
-def _vote(a: NDArray, b: NDArray, mirrored: NDArray, centre: complex, size: float, cells: int) -> list[NDArray]:
+def _vote(
+    a: NDArray, b: NDArray, mirrored: NDArray, centre: complex, size: float, cells: int
+) -> list[NDArray]:
     """Group the similarities by scale, angle and where they take the centre; return rows of the fullest cells."""
     place = a * np.where(mirrored, np.conj(centre), centre) + b
-    values = np.stack([np.log(np.abs(a)) / 0.02, np.angle(a) / 0.02, place.real / (0.015 * size), place.imag / (0.015 * size)], 1)
+    values = np.stack(
+        [
+            np.log(np.abs(a)) / 0.02,
+            np.angle(a) / 0.02,
+            place.real / (0.015 * size),
+            place.imag / (0.015 * size),
+        ],
+        1,
+    )
     groups: list[tuple[int, NDArray]] = []
     for half in (0.0, 0.5):  # twice, with shifted cells, so that a cell's border cuts no cluster
         keys = np.column_stack([np.floor(values + half).astype(np.int64), mirrored.astype(np.int64)])
@@ -118,9 +130,17 @@ def find_map(
     centre = complex(*p[:n_stars].mean(axis=0))
     best: Registration | None = None
     for rows in _vote(a, b, mirrored, centre, size, cells):
-        start = _as_affine(complex(np.median(a[rows].real), np.median(a[rows].imag)), _median(b[rows]), bool(mirrored[rows[0]]))
+        start = _as_affine(
+            complex(np.median(a[rows].real), np.median(a[rows].imag)),
+            _median(b[rows]),
+            bool(mirrored[rows[0]]),
+        )
         found = refine(p, q, start, 4 * radius, final_radius=final_radius or radius)
-        if found and (best is None or found.n_used > best.n_used) and believable(p, q, found, radius, low, high):
+        if (
+            found
+            and (best is None or found.n_used > best.n_used)
+            and believable(p, q, found, radius, low, high)
+        ):
             best = found
             if found.n_used > 0.5 * min(len(p), len(q)):
                 break
@@ -144,7 +164,9 @@ def vote_shift(p: NDArray, q: NDArray, *, reach: float, bin_size: float, n_stars
         return None
     best, votes = None, 0
     for half in (0.0, 0.5):
-        keys, inverse, counts = np.unique(np.floor(d / bin_size + half).astype(np.int64), axis=0, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(
+            np.floor(d / bin_size + half).astype(np.int64), axis=0, return_inverse=True, return_counts=True
+        )
         k = int(np.argmax(counts))
         if counts[k] > votes:
             votes, best = int(counts[k]), np.median(d[inverse.ravel() == k], axis=0)
@@ -158,10 +180,16 @@ def _median(values: NDArray) -> complex:
     return complex(np.median(values.real), np.median(values.imag))
 
 
-def believable(p: NDArray, q: NDArray, found: Registration, radius: float, low: float = 0.2, high: float = 5.0) -> bool:
+def believable(
+    p: NDArray, q: NDArray, found: Registration, radius: float, low: float = 0.2, high: float = 5.0
+) -> bool:
     """Tell whether a registration has more pairs than chance can give, and a map like a telescope's."""
     singular = np.linalg.svd(found.transform.matrix, compute_uv=False)
-    if not (low * 0.98 < singular.min() and singular.max() < high * 1.02 and singular.max() / singular.min() < 1.05):
+    if not (
+        low * 0.98 < singular.min()
+        and singular.max() < high * 1.02
+        and singular.max() / singular.min() < 1.05
+    ):
         return False
     mapped = found.transform(p)
     lower, upper = q.min(axis=0) - radius, q.max(axis=0) + radius

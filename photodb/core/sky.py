@@ -29,7 +29,9 @@ def healpix29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
     good = np.isfinite(ra) & np.isfinite(dec)
     if good.any():
         lon = Longitude(ra[good], unit="deg", copy=False)
-        key[good] = lonlat_to_healpix(lon, Latitude(dec[good], unit="deg", copy=False), KEY_ORDER).astype(np.int64)
+        key[good] = lonlat_to_healpix(lon, Latitude(dec[good], unit="deg", copy=False), KEY_ORDER).astype(
+            np.int64
+        )
     return key
 
 

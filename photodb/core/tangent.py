@@ -42,7 +42,7 @@ class TangentWCS:
     @property
     def order(self) -> int:
         """Order of the polynomial."""
-        return int(round((np.sqrt(8 * len(self.xi) + 1) - 3) / 2))
+        return round((float(np.sqrt(8 * len(self.xi) + 1)) - 3) / 2)
 
     @property
     def linear(self) -> NDArray[np.float64]:
@@ -66,7 +66,9 @@ class TangentWCS:
 
     def to_plane(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
         """Return xi, eta (deg) of pixels."""
-        columns = terms((np.asarray(x, float) - self.x0) / UNIT, (np.asarray(y, float) - self.y0) / UNIT, self.order)
+        columns = terms(
+            (np.asarray(x, float) - self.x0) / UNIT, (np.asarray(y, float) - self.y0) / UNIT, self.order
+        )
         return columns @ np.asarray(self.xi), columns @ np.asarray(self.eta)
 
     def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
@@ -114,7 +116,15 @@ class TangentWCS:
 
 
 def fit_wcs(
-    x: ArrayLike, y: ArrayLike, ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float, x0: float, y0: float, order: int = 1
+    x: ArrayLike,
+    y: ArrayLike,
+    ra: ArrayLike,
+    dec: ArrayLike,
+    ra0: float,
+    dec0: float,
+    x0: float,
+    y0: float,
+    order: int = 1,
 ) -> TangentWCS:
     """Fit a tangent-plane WCS to matched stars by plain least squares.
 

@@ -56,17 +56,27 @@ def compose(wcs: TangentWCS, to_old: Affine, nx: int, ny: int) -> TangentWCS:
     new = np.column_stack([gx.ravel(), gy.ravel()])
     old = to_old(new)
     ra, dec = wcs.to_sky(old[:, 0], old[:, 1])
-    ra0, dec0 = (float(v[0]) for v in wcs.to_sky(*(np.array([v]) for v in to_old(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0])))
+    ra0, dec0 = (
+        float(v[0])
+        for v in wcs.to_sky(*(np.array([v]) for v in to_old(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0]))
+    )
     return fit_wcs(new[:, 0], new[:, 1], ra, dec, ra0, dec0, (nx - 1) / 2, (ny - 1) / 2, max(1, wcs.order))
 
 
-def _fit(found: Registration, xy: NDArray, sky: SkyStars, rows: NDArray, wcs: TangentWCS, nx: int, ny: int) -> SkyFit:
+def _fit(
+    found: Registration, xy: NDArray, sky: SkyStars, rows: NDArray, wcs: TangentWCS, nx: int, ny: int
+) -> SkyFit:
     """Turn the match of expected with measured pixels into a WCS and residuals."""
     i, j = rows[found.first], found.second
     if wcs.order == 1 and found.n_used >= n_terms(1) + 1:
-        ra0, dec0 = (float(v[0]) for v in compose(wcs, found.transform.inverse(), nx, ny).to_sky([(nx - 1) / 2], [(ny - 1) / 2]))
+        ra0, dec0 = (
+            float(v[0])
+            for v in compose(wcs, found.transform.inverse(), nx, ny).to_sky([(nx - 1) / 2], [(ny - 1) / 2])
+        )
         k = found.used
-        made = fit_wcs(xy[j[k], 0], xy[j[k], 1], sky.ra[i[k]], sky.dec[i[k]], ra0, dec0, (nx - 1) / 2, (ny - 1) / 2)
+        made = fit_wcs(
+            xy[j[k], 0], xy[j[k], 1], sky.ra[i[k]], sky.dec[i[k]], ra0, dec0, (nx - 1) / 2, (ny - 1) / 2
+        )
     else:
         made = compose(wcs, found.transform.inverse(), nx, ny)
     ra, dec = made.to_sky(xy[j, 0], xy[j, 1])
@@ -80,13 +90,23 @@ def _fit(found: Registration, xy: NDArray, sky: SkyStars, rows: NDArray, wcs: Ta
 def near_frame(wcs: TangentWCS, sky: SkyStars, nx: int, ny: int, margin_px: float) -> tuple[NDArray, NDArray]:
     """Return rows and pixels (n, 2) of the catalogue's stars that fall on the frame or `margin_px` around it."""
     pixels = np.column_stack(wcs.to_pixel(sky.ra, sky.dec))
-    inside = (pixels > -margin_px).all(axis=1) & (pixels[:, 0] < nx + margin_px) & (pixels[:, 1] < ny + margin_px)
+    inside = (
+        (pixels > -margin_px).all(axis=1) & (pixels[:, 0] < nx + margin_px) & (pixels[:, 1] < ny + margin_px)
+    )
     rows = np.flatnonzero(inside)[:BRIGHT]
     return rows, pixels[rows]
 
 
 def fit_near(
-    xy: NDArray, sky: SkyStars, wcs: TangentWCS, nx: int, ny: int, *, search_px: float = 8.0, shift_px: float = 0.0, min_stars: int = MIN_STARS
+    xy: NDArray,
+    sky: SkyStars,
+    wcs: TangentWCS,
+    nx: int,
+    ny: int,
+    *,
+    search_px: float = 8.0,
+    shift_px: float = 0.0,
+    min_stars: int = MIN_STARS,
 ) -> SkyFit | None:
     """Fit the WCS from a first guess that is right to `search_px` (or, by a vote, to a shift of `shift_px`).
 
@@ -99,11 +119,16 @@ def fit_near(
     rows, expected = near_frame(wcs, sky, nx, ny, max(search_px, shift_px))
     if len(rows) < min_stars:
         return None
-    for n_stars, n_frame in ((BRIGHT, BRIGHT), (60, 30)):  # then the brightest only: a frame of few stars and much noise
+    for n_stars, n_frame in (
+        (BRIGHT, BRIGHT),
+        (60, 30),
+    ):  # then the brightest only: a frame of few stars and much noise
         p, q = expected[:n_stars], xy[:n_frame]
         starts = [Affine(np.eye(2), np.zeros(2))]
         if shift_px:
-            voted = vote_shift(p, q, reach=shift_px, bin_size=max(3.0, shift_px / 60), n_stars=max(30, 2 * len(p)))
+            voted = vote_shift(
+                p, q, reach=shift_px, bin_size=max(3.0, shift_px / 60), n_stars=max(30, 2 * len(p))
+            )
             starts = [voted, *starts] if voted else starts
         for start in starts:
             found = refine(p, q, start, search_px, final_radius=RADIUS_PX)
@@ -113,7 +138,15 @@ def fit_near(
 
 
 def fit_blind(
-    xy: NDArray, sky: SkyStars, ra: float, dec: float, scale_arcsec: float, nx: int, ny: int, *, min_stars: int = MIN_STARS
+    xy: NDArray,
+    sky: SkyStars,
+    ra: float,
+    dec: float,
+    scale_arcsec: float,
+    nx: int,
+    ny: int,
+    *,
+    min_stars: int = MIN_STARS,
 ) -> SkyFit | None:
     """Fit the WCS by patterns, with any rotation and parity, around a pointing.
 
@@ -133,19 +166,35 @@ def fit_blind(
         near = np.flatnonzero(np.isfinite(plane).all(axis=1) & (np.hypot(*plane.T) < widen * reach))
         if len(near) < min_stars:
             continue
-        found = _try_blind(plane[near], xy, nx * ny / (np.pi * (widen * reach) ** 2), BLIND_SCALES if known else UNKNOWN_SCALES, min_stars)
+        found = _try_blind(
+            plane[near],
+            xy,
+            nx * ny / (np.pi * (widen * reach) ** 2),
+            BLIND_SCALES if known else UNKNOWN_SCALES,
+            min_stars,
+        )
         if found:
             guess = _wcs_of(found.transform, unit, ra, dec, nx, ny)
             return fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars)
     return None
 
 
-def _try_blind(plane: NDArray, xy: NDArray, share: float, scales: tuple[float, float], min_stars: int) -> Registration | None:
+def _try_blind(
+    plane: NDArray, xy: NDArray, share: float, scales: tuple[float, float], min_stars: int
+) -> Registration | None:
     """Compare brightest with brightest: as many of the frame's stars as the catalogue should have on the frame."""
     for n_catalogue in (20, 32, 45):
         n = min(len(plane), n_catalogue)
         for n_frame in sorted({int(np.clip(f * n * min(share, 1.0), 8, 45)) for f in (1.2, 2.2)}):
-            found = find_map(plane[:BRIGHT], xy[:BRIGHT], radius=RADIUS_PX, n_stars=n, n_targets=n_frame, scale=scales, cells=25)
+            found = find_map(
+                plane[:BRIGHT],
+                xy[:BRIGHT],
+                radius=RADIUS_PX,
+                n_stars=n,
+                n_targets=n_frame,
+                scale=scales,
+                cells=25,
+            )
             if found and found.n_used >= min_stars:
                 return found
     return None

@@ -108,7 +108,9 @@ def exposure_time(header: Mapping[str, Any], d: CameraDescription, kind: str) ->
     if kind == "bias" and not np.isfinite(seconds):
         return 0.0
     if not np.isfinite(seconds):
-        raise FrameError("no_exposure", f"card {d.header.exposure} missing or no number: {header.get(d.header.exposure)!r}")
+        raise FrameError(
+            "no_exposure", f"card {d.header.exposure} missing or no number: {header.get(d.header.exposure)!r}"
+        )
     if seconds < 0 or (kind == "science" and seconds == 0):
         raise FrameError("bad_exposure", f"{d.header.exposure} = {seconds:g} s; more than 0 needed")
     return seconds
@@ -123,7 +125,9 @@ def band_of(header: Mapping[str, Any], d: CameraDescription, kind: str) -> str:
     """
     text = str(header.get(d.header.filter, "")).strip() or d.default_filter
     if not text and kind in ("science", "flat"):
-        raise FrameError("no_filter", f"card {d.header.filter} missing; say default_filter in the camera's description")
+        raise FrameError(
+            "no_filter", f"card {d.header.filter} missing; say default_filter in the camera's description"
+        )
     return next((band for written, band in d.bands.items() if written.lower() == text.lower()), text)
 
 
@@ -180,11 +184,15 @@ def section(text: str, header: Mapping[str, Any], shape: tuple[int, int]) -> tup
         raise FrameError("bad_section", f"{text} = {written!r} is no section [x1:x2,y1:y2]")
     x1, x2, y1, y2 = (int(g) for g in found.groups())
     if not (1 <= x1 <= x2 <= shape[1] and 1 <= y1 <= y2 <= shape[0]):
-        raise FrameError("bad_section", f"{text} = {written} leaves the frame of {shape[1]}x{shape[0]} pixels")
+        raise FrameError(
+            "bad_section", f"{text} = {written} leaves the frame of {shape[1]}x{shape[0]} pixels"
+        )
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
-def header_wcs(header: fits.Header, d: CameraDescription, nx: int, ny: int, x_first: int, y_first: int) -> TangentWCS | None:
+def header_wcs(
+    header: fits.Header, d: CameraDescription, nx: int, ny: int, x_first: int, y_first: int
+) -> TangentWCS | None:
     """Return the header's WCS as a tangent-plane polynomial, or None where there is none that can be used.
 
     Parameters

@@ -50,7 +50,9 @@ def _read(path: Path) -> Table:
 def _column(table: Table, role: str, chosen: Mapping[str, str]) -> str | None:
     if role in chosen:
         if chosen[role] not in table.colnames:
-            raise UsageError(f"no column {chosen[role]!r} for {role}; columns are {', '.join(table.colnames)}")
+            raise UsageError(
+                f"no column {chosen[role]!r} for {role}; columns are {', '.join(table.colnames)}"
+            )
         return chosen[role]
     lower = {name.lower(): name for name in table.colnames}
     return next((lower[alias] for alias in ALIASES.get(role, ()) if alias in lower), None)
@@ -85,7 +87,9 @@ def _bands(table: Table, wanted: list[str] | None) -> list[tuple[str, str | None
     ]
 
 
-def read_catalogue(path: Path, columns: Mapping[str, str] | None = None, bands: list[str] | None = None) -> CatalogueTable:
+def read_catalogue(
+    path: Path, columns: Mapping[str, str] | None = None, bands: list[str] | None = None
+) -> CatalogueTable:
     """Read a catalogue file.
 
     Parameters
@@ -103,7 +107,9 @@ def read_catalogue(path: Path, columns: Mapping[str, str] | None = None, bands: 
     place = {role: _column(table, role, columns) for role in ALIASES}
     for role in ("ra", "dec"):
         if place[role] is None:
-            raise UsageError(f"{path}: no column for {role}; columns are {', '.join(table.colnames)}; say --column {role}=NAME")
+            raise UsageError(
+                f"{path}: no column for {role}; columns are {', '.join(table.colnames)}; say --column {role}=NAME"
+            )
     ra, dec = _numbers(table, str(place["ra"])), _numbers(table, str(place["dec"]))
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90) & (np.abs(ra) <= 360)
     if not good.any():
@@ -112,7 +118,15 @@ def read_catalogue(path: Path, columns: Mapping[str, str] | None = None, bands: 
     n, k = int(good.sum()), len(found)
     stars = np.zeros(
         n,
-        [("name", "O"), ("ra", "f8"), ("dec", "f8"), ("pm_ra", "f4"), ("pm_dec", "f4"), ("mag", "f4", (k,)), ("mag_err", "f4", (k,))],
+        [
+            ("name", "O"),
+            ("ra", "f8"),
+            ("dec", "f8"),
+            ("pm_ra", "f4"),
+            ("pm_dec", "f4"),
+            ("mag", "f4", (k,)),
+            ("mag_err", "f4", (k,)),
+        ],
     )
     names = np.asarray(table[place["id"]]).astype(str) if place["id"] else np.arange(len(table)).astype(str)
     stars["name"], stars["ra"], stars["dec"] = names[good], ra[good] % 360.0, dec[good]

@@ -21,7 +21,18 @@ INSTRUMENTS = ("INSTRUME", "DETECTOR", "CAMERA", "DETNAM", "INSTRUM")
 EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "EXPOSED")
 FILTERS = ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM", "FILT", "INSFILTE")
 KIND_CARDS = ("IMAGETYP", "OBSTYPE", "FRAME", "FLAVOR", "IMGTYPE")
-CLOCKS = ("UTSTART", "UTC-OBS", "UT-OBS", "TIME-OBS", "UTCSTART", "UT", "TIME-BEG", "UTC", "TAIHMS", "EXPSTART")
+CLOCKS = (
+    "UTSTART",
+    "UTC-OBS",
+    "UT-OBS",
+    "TIME-OBS",
+    "UTCSTART",
+    "UT",
+    "TIME-BEG",
+    "UTC",
+    "TAIHMS",
+    "EXPSTART",
+)
 GAINS = ("GAIN", "EGAIN", "CCDGAIN", "E_GAIN")
 NOISES = ("RDNOISE", "READNOIS", "READNOISE", "RON", "RONOISE", "ENOISE")
 SATURATIONS = ("SATURATE", "SATLEVEL", "SATURATION", "MAXLIN")
@@ -120,7 +131,9 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
         name="-".join(dict.fromkeys(re.sub(r"\s+", "_", n) for n in names)),
         match=match,
         data_section=first_card(header, ("TRIMSEC",)) if _is_section(header, "TRIMSEC") else "",
-        overscan_section="BIASSEC" if _is_section(header, "BIASSEC") and _is_section(header, "TRIMSEC") else "",
+        overscan_section="BIASSEC"
+        if _is_section(header, "BIASSEC") and _is_section(header, "TRIMSEC")
+        else "",
         default_filter="" if filter_card else "none",
         header=HeaderMap(
             time=time,
@@ -138,7 +151,13 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
         ),
     )
     made = with_assumed(made, name=(made.name, f"from {telescope or '-'} and {instrument or '-'}"))
-    made = replace(made, assumed={**made.assumed, "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure"})
+    made = replace(
+        made,
+        assumed={
+            **made.assumed,
+            "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure",
+        },
+    )
     if not filter_card:
         made = replace(made, assumed={**made.assumed, "default_filter": "no filter card; band 'none'"})
     return _with_site(_with_scale(made, header), header)
@@ -159,7 +178,10 @@ def _positive(header: Mapping[str, Any], names: Sequence[str]) -> str:
 def _explain(header: Mapping[str, Any], missing: list[str]) -> str:
     shown = [c for c in header if c and c not in ("COMMENT", "HISTORY", "SIMPLE", "BITPIX", "EXTEND")]
     telescope, instrument = first_card(header, TELESCOPES), first_card(header, INSTRUMENTS)
-    match = ", ".join(f'{c} = "{str(header[c]).strip()}"' for c in (telescope, instrument) if c) or 'TELESCOP = "..."'
+    match = (
+        ", ".join(f'{c} = "{str(header[c]).strip()}"' for c in (telescope, instrument) if c)
+        or 'TELESCOP = "..."'
+    )
     skeleton = SKELETON.format(
         telescope=str(header.get(telescope, "my telescope")).strip() if telescope else "my telescope",
         camera=str(header.get(instrument, "my camera")).strip() if instrument else "my camera",
@@ -181,7 +203,9 @@ def _with_scale(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescri
     focal, size = number(header, "FOCALLEN"), number(header, "XPIXSZ")
     if not (focal > 0 and size > 0):
         return d
-    return with_assumed(d, pixel_scale=(206.264806 * size / focal, f"XPIXSZ {size:g} um over FOCALLEN {focal:g} mm"))
+    return with_assumed(
+        d, pixel_scale=(206.264806 * size / focal, f"XPIXSZ {size:g} um over FOCALLEN {focal:g} mm")
+    )
 
 
 def _degrees(header: Mapping[str, Any], names: Sequence[str]) -> tuple[float, str]:
@@ -202,7 +226,10 @@ def _with_site(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescrip
     latitude, lat_card = _degrees(header, LATITUDES)
     longitude, lon_card = _degrees(header, LONGITUDES)
     if not (abs(latitude) <= 90 and abs(longitude) <= 360):
-        return replace(d, assumed={**d.assumed, "site": "unknown: times at the barycentre are right to 21 ms, no airmass"})
+        return replace(
+            d,
+            assumed={**d.assumed, "site": "unknown: times at the barycentre are right to 21 ms, no airmass"},
+        )
     elevation = next((v for v in (number(header, c) for c in ELEVATIONS) if -500 < v < 9000), 0.0)
     how = f"from {lon_card}, east positive"
     mjd = read_start(list(d.header.time), header, d.header.time_scale)
@@ -246,7 +273,9 @@ def estimate_saturation(frames: Sequence[NDArray]) -> tuple[float, str]:
     top = max(float(np.nanmax(f)) for f in frames)
     pile = sum(int((f == top).sum()) for f in frames)
     if frames[0].dtype.kind == "f":
-        return (top if pile > 4 else max(top, 1.0) * 1.5), f"highest count {top:g}" + (" repeated" if pile > 4 else " times 1.5")
+        return (top if pile > 4 else max(top, 1.0) * 1.5), f"highest count {top:g}" + (
+            " repeated" if pile > 4 else " times 1.5"
+        )
     bits = int(np.ceil(np.log2(max(top, 255) + 1)))
     limit = float(2**bits - 1)
     if pile > 2:

@@ -40,7 +40,12 @@ def background(data: NDArray[np.float32], bad: NDArray[np.bool_], mesh: int = ME
     found = sep.Background(data, mask=bad, bw=size, bh=size, fw=3, fh=3)
     noise = found.rms(dtype=np.float32)
     floor = max(float(found.globalrms) * 0.1, 1e-6)
-    return Background(found.back(dtype=np.float32), np.maximum(noise, floor), float(found.globalback), float(found.globalrms))
+    return Background(
+        found.back(dtype=np.float32),
+        np.maximum(noise, floor),
+        float(found.globalback),
+        float(found.globalrms),
+    )
 
 
 def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
@@ -50,7 +55,9 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
     return (kernel / np.sqrt(np.sum(kernel**2))).astype(np.float32)
 
 
-def candidates(data: NDArray[np.float32], noise: NDArray[np.float32], fwhm: float, threshold: float, border: int = 2) -> NDArray:
+def candidates(
+    data: NDArray[np.float32], noise: NDArray[np.float32], fwhm: float, threshold: float, border: int = 2
+) -> NDArray:
     """Return x, y, significance (n, 3) of the peaks of the matched filter, most significant first."""
     filtered = smooth(data, gaussian_kernel(fwhm / FWHM_PER_SIGMA))
     x, y, s = peaks(filtered, noise * np.float32(noise_growth(filtered, noise)), threshold, border)
@@ -83,7 +90,9 @@ def thin(points: NDArray, radius: NDArray) -> NDArray[np.bool_]:
     return keep
 
 
-def star_width(data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], n_stars: int = 120) -> float:
+def star_width(
+    data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], n_stars: int = 120
+) -> float:
     """Return the median FWHM (px) of bright unsaturated stars, `START_FWHM` where there are fewer than three."""
     found = candidates(data, noise, START_FWHM, 15.0, border=8)
     if len(found) < 3:

@@ -22,11 +22,35 @@ from numpy.typing import NDArray
 
 from ..errors import FrameError
 
-SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fits.z", ".fits.bz2")
+SUFFIXES = (
+    ".fits",
+    ".fit",
+    ".fts",
+    ".fits.gz",
+    ".fit.gz",
+    ".fts.gz",
+    ".fits.fz",
+    ".fit.fz",
+    ".fits.z",
+    ".fits.bz2",
+)
 NOT_SCIENCE = {"BPM", "MASK", "DQ", "VAR", "ERR", "ERROR", "WEIGHT", "WHT", "IVM", "CAT", "RMS"}
 MIN_SIDE = 48
 MAX_PIXELS = 400_000_000
-TIME_CARDS = ("DATE-OBS", "TIME-OBS", "UT-OBS", "UTC-OBS", "UTSTART", "TAIHMS", "MJD-OBS", "JD", "UT", "TIME", "EXPTIME", "FILTER")
+TIME_CARDS = (
+    "DATE-OBS",
+    "TIME-OBS",
+    "UT-OBS",
+    "UTC-OBS",
+    "UTSTART",
+    "TAIHMS",
+    "MJD-OBS",
+    "JD",
+    "UT",
+    "TIME",
+    "EXPTIME",
+    "FILTER",
+)
 
 # What astropy and the decompressors below it raise on damaged files.
 DAMAGE = (
@@ -97,7 +121,9 @@ def _check_magic(path: Path) -> None:
 
 
 def _is_image(hdu: object) -> bool:
-    if not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) or isinstance(hdu, fits.GroupsHDU):
+    if not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) or isinstance(
+        hdu, fits.GroupsHDU
+    ):
         return False
     shape = [n for n in hdu.shape if n != 1]
     return len(shape) == 2
@@ -137,7 +163,9 @@ def _pixels(hdu: fits.PrimaryHDU) -> NDArray:
         raise FrameError("no_image", "the image has no pixels")
     data = np.asarray(data).reshape([n for n in data.shape if n != 1])
     if data.ndim != 2 or min(data.shape) < MIN_SIDE:
-        raise FrameError("too_small", f"the image is {'x'.join(map(str, data.shape))} pixels; {MIN_SIDE} a side needed")
+        raise FrameError(
+            "too_small", f"the image is {'x'.join(map(str, data.shape))} pixels; {MIN_SIDE} a side needed"
+        )
     if data.dtype.kind not in "iuf":
         raise FrameError("unreadable", f"pixels of type {data.dtype}")
     if data.dtype.kind == "f":
@@ -156,13 +184,17 @@ def _refuse_blank(data: NDArray) -> None:
     sample = data[:: max(1, data.shape[0] // 200), :: max(1, data.shape[1] // 200)]
     finite = sample[np.isfinite(sample)] if data.dtype.kind == "f" else sample
     if finite.size < 0.1 * sample.size:
-        raise FrameError("no_pixels", f"{finite.size / sample.size:.0%} of the pixels are finite numbers; 10% needed")
+        raise FrameError(
+            "no_pixels", f"{finite.size / sample.size:.0%} of the pixels are finite numbers; 10% needed"
+        )
     if finite.min() == finite.max() and (data == data.flat[0]).all():
         raise FrameError("constant", f"every pixel is {data.flat[0]}")
     tail = max(2, data.shape[0] // 50)
     if not data[-tail:].any() and data[: data.shape[0] // 4].all(axis=1).any():
         blank = int(np.argmax(data[::-1].any(axis=1)))
-        raise FrameError("truncated", f"the last {blank} of {data.shape[0]} rows are zero: the file was cut short")
+        raise FrameError(
+            "truncated", f"the last {blank} of {data.shape[0]} rows are zero: the file was cut short"
+        )
 
 
 def data_hash(data: NDArray, header: fits.Header) -> str:
@@ -210,7 +242,9 @@ def read_frame(path: Path, wanted: int | str | None = None, *, verify: bool = Tr
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.filterwarnings("error", message=".*(?:truncated|Checksum|Datasum).*", category=AstropyUserWarning)
+            warnings.filterwarnings(
+                "error", message=".*(?:truncated|Checksum|Datasum).*", category=AstropyUserWarning
+            )
             with fits.open(path, memmap=False, lazy_load_hdus=True, checksum=verify) as hdus:
                 k = 0 if wanted is None and _is_image(hdus[0]) else _choose(hdus, wanted)
                 data = _pixels(hdus[k])

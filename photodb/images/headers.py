@@ -110,7 +110,9 @@ def _refuse_unknown(values: Mapping[str, Any], kind: type, where: str) -> None:
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigurationError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise ConfigurationError(
+            f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
 
 
 def _check(d: CameraDescription, where: str) -> None:

@@ -148,15 +148,15 @@ def annulus_sky(data, bad, xs, ys, inner, outer):
                     m += 1
         if m < 20:
             continue
-        middle, spread = 0.0, 0.0
+        middle = spread = np.float32(0.0)
         for _ in range(5):
             middle = np.median(buffer[:m])
             for k in range(m):
                 deviation[k] = abs(buffer[k] - middle)
-            spread = 1.4826 * np.median(deviation[:m])
+            spread = np.float32(1.4826) * np.median(deviation[:m])
             kept = 0
             for k in range(m):
-                if abs(buffer[k] - middle) <= 3.0 * spread:
+                if abs(buffer[k] - middle) <= np.float32(3.0) * spread:
                     buffer[kept] = buffer[k]
                     kept += 1
             if kept == m or kept < 20:
@@ -170,14 +170,14 @@ def annulus_sky(data, bad, xs, ys, inner, outer):
 def cores(raw, data, bad, xs, ys, reach, level):
     """Look at each star's core in the raw frame.
 
-    Returns the highest raw count within `reach`, the pixels at or above `level`, the bad pixels, and the sharpness:
-    the peak over the mean of its eight neighbours, background taken off.
+    Returns the highest raw count within `reach`, the pixels at or above `level`, the bad pixels, the sharpness (the
+    peak over the mean of its eight neighbours, background taken off), the peak and that mean.
     """
     ny, nx = data.shape
     n = len(xs)
-    out = np.zeros((n, 4))
+    out = np.zeros((n, 6))
     for i in range(n):
-        px, py = int(round(xs[i])), int(round(ys[i]))
+        px, py = round(xs[i]), round(ys[i])
         top, saturated, broken = -1e30, 0, 0
         for y in range(max(0, py - reach), min(ny, py + reach + 1)):
             for x in range(max(0, px - reach), min(nx, px + reach + 1)):
@@ -203,4 +203,5 @@ def cores(raw, data, bad, xs, ys, reach, level):
                     around += data[y, x]
             around = (around - best) / 8.0
         out[i, 3] = best / around if around > 0.02 * best else 50.0
+        out[i, 4], out[i, 5] = best, around
     return out

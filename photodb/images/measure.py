@@ -24,6 +24,7 @@ ANNULUS_FWHM = (3.0, 5.5)
 MIN_ANNULUS_PX = (6.0, 11.0)
 SHARP_LIMIT = 1.9
 """Peak over neighbours, against the frame's median, above which a detection is taken for a cosmic ray."""
+SHARP_SIGMA = 2.0
 EXTENDED_LIMIT = 1.4
 BLEND_SHARE = 0.2
 STAR, EXTENDED, COSMIC_RAY = 1, 2, 3
@@ -43,7 +44,9 @@ class Measured:
     limiting_flux: float  # e-, of a star at 5 sigma in the best aperture
 
 
-def measure(frame: ReducedFrame, gain: float, *, max_stars: int = 2000, threshold: float = detect.THRESHOLD) -> Measured:
+def measure(
+    frame: ReducedFrame, gain: float, *, max_stars: int = 2000, threshold: float = detect.THRESHOLD
+) -> Measured:
     """Detect and measure the brightest stars of a frame; saturated ones are kept, flagged, and not counted.
 
     Parameters
@@ -68,7 +71,9 @@ def measure(frame: ReducedFrame, gain: float, *, max_stars: int = 2000, threshol
     return _summary(stars, sky, fwhm, gain)
 
 
-def _choose(frame: ReducedFrame, data: NDArray, sky: detect.Background, fwhm: float, threshold: float, max_stars: int) -> NDArray:
+def _choose(
+    frame: ReducedFrame, data: NDArray, sky: detect.Background, fwhm: float, threshold: float, max_stars: int
+) -> NDArray:
     """Return x, y of the stars to measure: all saturated ones, and the brightest `max_stars` others."""
     found = detect.candidates(data, sky.noise, fwhm, threshold)
     if not len(found):
@@ -89,16 +94,21 @@ def _choose(frame: ReducedFrame, data: NDArray, sky: detect.Background, fwhm: fl
 def _photometry(frame: ReducedFrame, data: NDArray, found: NDArray, fwhm: float, gain: float) -> Detections:
     sigma = fwhm / detect.FWHM_PER_SIGMA
     shape = moments(data, found[:, 0], found[:, 1], sigma, False)
-    good = np.isfinite(shape[:, 0]) & (np.hypot(shape[:, 0] - found[:, 0], shape[:, 1] - found[:, 1]) < max(1.5, fwhm))
+    good = np.isfinite(shape[:, 0]) & (
+        np.hypot(shape[:, 0] - found[:, 0], shape[:, 1] - found[:, 1]) < max(1.5, fwhm)
+    )
     x, y = np.where(good, shape[:, 0], found[:, 0]), np.where(good, shape[:, 1], found[:, 1])
     radii = np.array(RADII_FWHM) * fwhm
-    inner, outer = max(ANNULUS_FWHM[0] * fwhm, MIN_ANNULUS_PX[0]), max(ANNULUS_FWHM[1] * fwhm, MIN_ANNULUS_PX[1])
+    inner, outer = (
+        max(ANNULUS_FWHM[0] * fwhm, MIN_ANNULUS_PX[0]),
+        max(ANNULUS_FWHM[1] * fwhm, MIN_ANNULUS_PX[1]),
+    )
     local = annulus_sky(data, frame.bad, x, y, inner, outer)
     flux, flux_err = _apertures(data, x, y, radii, local, gain)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
     flags = _flags(frame, x, y, flux, core, radii[BEST_RADIUS], fwhm)
     snr = flux[:, BEST_RADIUS] / flux_err[:, BEST_RADIUS]
-    kind, flags, sharpness, widths = _classify(shape, core, snr, flags, fwhm)
+    kind, flags, sharpness, widths = _classify(shape, core, local[:, 1], snr, flags, fwhm)
     error = np.where(snr > 0, sigma / np.maximum(snr, 0.1), np.nan)
     order = np.argsort(-flux[:, BEST_RADIUS], kind="stable")
     xx, yy, xy = shape[:, 2], shape[:, 3], shape[:, 4]
@@ -114,7 +124,9 @@ def _photometry(frame: ReducedFrame, data: NDArray, found: NDArray, fwhm: float,
     return ones.take(order)
 
 
-def _apertures(data: NDArray, x: NDArray, y: NDArray, radii: NDArray, local: NDArray, gain: float) -> tuple[NDArray, NDArray]:
+def _apertures(
+    data: NDArray, x: NDArray, y: NDArray, radii: NDArray, local: NDArray, gain: float
+) -> tuple[NDArray, NDArray]:
     """Sum exact circles, take off the annulus; errors of star photons, of the pixels' noise and of the annulus, e-."""
     flux, variance = np.empty((len(x), len(radii))), np.empty((len(x), len(radii)))
     for k, r in enumerate(radii):
@@ -127,12 +139,16 @@ def _apertures(data: NDArray, x: NDArray, y: NDArray, radii: NDArray, local: NDA
     return flux, np.sqrt(variance)
 
 
-def _flags(frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDArray, radius: float, fwhm: float) -> NDArray[np.int32]:
+def _flags(
+    frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDArray, radius: float, fwhm: float
+) -> NDArray[np.int32]:
     ny, nx = frame.data.shape
     best = flux[:, BEST_RADIUS]
     flags = np.zeros(len(x), np.int32)
     flags[core[:, 1] > 0] |= Flag.SATURATED
-    flags[(x < radius - 0.5) | (y < radius - 0.5) | (x > nx - 0.5 - radius) | (y > ny - 0.5 - radius)] |= Flag.EDGE
+    flags[(x < radius - 0.5) | (y < radius - 0.5) | (x > nx - 0.5 - radius) | (y > ny - 0.5 - radius)] |= (
+        Flag.EDGE
+    )
     flags[core[:, 2] > 0] |= Flag.BAD_PIXEL
     flags[~(best > 0)] |= Flag.NEGATIVE
     tree = cKDTree(np.column_stack([x, y]))
@@ -144,7 +160,9 @@ def _flags(frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDA
     return flags
 
 
-def _classify(shape: NDArray, core: NDArray, snr: NDArray, flags: NDArray, fwhm: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _classify(
+    shape: NDArray, core: NDArray, noise: NDArray, snr: NDArray, flags: NDArray, fwhm: float
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Tell stars, extended objects and cosmic rays apart by sharpness and width against the frame's own stars."""
     widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
     typical = (flags & (Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NEGATIVE) == 0) & (snr > 15)
@@ -154,13 +172,21 @@ def _classify(shape: NDArray, core: NDArray, snr: NDArray, flags: NDArray, fwhm:
     spread = 1.4826 * np.median(np.abs(core[typical, 3] - middle)) if typical.any() else 1.0
     sharpness = core[:, 3] / middle
     saturated = flags & Flag.SATURATED != 0
-    limit = min(max(SHARP_LIMIT * middle, middle + 5 * spread), max(2 * detect.HOT_SHARPNESS, SHARP_LIMIT * middle))
-    sharp = (core[:, 3] > limit) & ~saturated
+    limit = min(
+        max(SHARP_LIMIT * middle, middle + 5 * spread), max(2 * detect.HOT_SHARPNESS, SHARP_LIMIT * middle)
+    )
+    # a faint star may look sharp by chance: the peak must stand out by more than its noise and its neighbours'
+    chance = SHARP_SIGMA * noise * np.sqrt(1 + limit**2 / 8)
+    sharp = (core[:, 4] > limit * core[:, 5] + chance) & ~saturated
     sharp |= np.isfinite(widths) & (widths < 0.45 * fwhm) & (snr > 15) & ~saturated
     wide = np.isfinite(widths) & (widths > EXTENDED_LIMIT * fwhm) & (snr > 15) & ~sharp & ~saturated
     kind = np.full(len(snr), STAR)
     kind[wide], kind[sharp] = EXTENDED, COSMIC_RAY
-    flags = flags | np.where(sharp, Flag.COSMIC_RAY, 0).astype(np.int32) | np.where(wide, Flag.EXTENDED, 0).astype(np.int32)
+    flags = (
+        flags
+        | np.where(sharp, Flag.COSMIC_RAY, 0).astype(np.int32)
+        | np.where(wide, Flag.EXTENDED, 0).astype(np.int32)
+    )
     return kind, flags, sharpness, widths
 
 

@@ -102,7 +102,9 @@ def _too_slow(_signal: int, _frame: FrameType | None) -> None:
     raise FrameError("timeout", f"the frame took longer than {SECONDS_A_FRAME} s")
 
 
-def scan(path: Path, file_hash: str, known: list[CameraDescription], camera: str | None) -> Scanned | FrameFailure:
+def scan(
+    path: Path, file_hash: str, known: list[CameraDescription], camera: str | None
+) -> Scanned | FrameFailure:
     """Recognise the camera of a file by its header, or describe a new one.
 
     Parameters
@@ -132,7 +134,9 @@ def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | Fra
     except FrameError as error:
         return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
     except MemoryError:
-        return FrameFailure(scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB")
+        return FrameFailure(
+            scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB"
+        )
     finally:
         signal.alarm(0)
 
@@ -204,6 +208,4 @@ def sample_pixels(path: Path, description: CameraDescription) -> Any:
     """Return the raw data section and header of a frame, to estimate gain and the like; FrameError as `read_frame`."""
     frame = fits.read_frame(path, description.hdu, verify=description.checksum == "require")
     exposure = cards.read_exposure(frame.header, description)
-    reduced = reduce_frame(frame, description, exposure)
-    bias = float(reduced.raw.flat[0]) - float(reduced.data.flat[0])
-    return (reduced.raw if bias == 0 else reduced.raw.astype(np.float32)), frame.header
+    return reduce_frame(frame, description, exposure).raw, frame.header

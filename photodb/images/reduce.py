@@ -49,5 +49,7 @@ def reduce_frame(frame: RawFrame, d: CameraDescription, exposure: Exposure) -> R
         bad |= broken
         data[broken] = 0.0
     if bad.mean() > 0.5:
-        raise FrameError("saturated", f"{bad.mean():.0%} of the pixels are saturated or not finite; at most 50 % allowed")
+        raise FrameError(
+            "saturated", f"{bad.mean():.0%} of the pixels are saturated or not finite; at most 50 % allowed"
+        )
     return ReducedFrame(raw, data, bad, level, area[1].start, area[0].start)

@@ -31,8 +31,8 @@ def register(
     """
     p, q = reference[:BRIGHT], stars[:BRIGHT]
     size = float(np.ptp(q, axis=0).max()) if len(q) else 0.0
-    shifted = vote_shift(p, q, reach=0.8 * size, bin_size=3.0) if size else None
-    for start in (hint, shifted):
+    for guess in (lambda: hint, lambda: vote_shift(p, q, reach=0.8 * size, bin_size=3.0)):
+        start = guess()
         if start is None:
             continue
         found = refine(p, q, start, SEARCH_PX, final_radius=RADIUS_PX)

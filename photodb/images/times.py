@@ -55,7 +55,7 @@ def parse_date(text: str) -> tuple[int, int, int]:
     if not found:
         raise ValueError(f"{text!r} is not yyyy-mm-dd")
     year, month, day = (int(g) for g in found.groups())
-    if not (1 <= month <= 12 and 1 <= day <= 31):
+    if not (1 <= month <= 12 and 1 <= day <= 31 and 1800 <= year <= 2200):
         raise ValueError(f"{text!r} is not a date")
     return year, month, day
 

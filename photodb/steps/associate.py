@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from photodb.core.flags import Flag
 from photodb.core.match import mutual_nearest
 from photodb.core.sky import project
 from photodb.storage import sources
+from photodb.storage.engine import Connection
 from photodb.storage.tables import SERIAL_BITS
 
 MIN_RADIUS_ARCSEC = 0.6
@@ -72,8 +72,8 @@ def associate(
     fresh &= ~_too_near(here, i, fresh, radius)
     source_id[fresh] = sources.insert_sources(conn, run_id, field_id, ra[fresh], dec[fresh], mjd, approximate)
     cell = np.where(source_id < 0, -1, source_id >> SERIAL_BITS)
-    flags = flags | np.where(source_id < 0, Flag.UNMATCHED, 0).astype(np.int32)
-    return Association(source_id, cell, flags, int(fresh.sum()))
+    marked = (flags | np.where(source_id < 0, int(Flag.UNMATCHED), 0)).astype(np.int32)
+    return Association(source_id, cell, marked, int(fresh.sum()))
 
 
 def _too_near(here: NDArray, matched: NDArray, fresh: NDArray, radius: float) -> NDArray[np.bool_]:

@@ -69,11 +69,22 @@ def _completed(description: CameraDescription, scanned: list[Scanned]) -> Camera
 
 def _told(description: CameraDescription, scanned: list[Scanned]) -> list[str]:
     """Say what was assumed of a camera that the archive did not know, and where to correct it."""
-    origin = "described from its header" if any(s.new for s in scanned) else "taken from the descriptions that come with photodb"
+    origin = (
+        "described from its header"
+        if any(s.new for s in scanned)
+        else "taken from the descriptions that come with photodb"
+    )
     lines = [f"new camera {description.name} on {description.telescope}: {origin}"]
     for name, how in sorted(description.assumed.items()):
         value = getattr(description, name, None)
-        shown = f" = {value:.4g}" if isinstance(value, float) else (f" = {value}" if value not in (None, "") else "")
+        shown = (
+            f" = {value:.4g}"
+            if isinstance(value, float)
+            else (f" = {value}" if value not in (None, "") else "")
+        )
         lines.append(f"  {name}{shown}: {how}")
-    lines.append(f"  to correct it: photodb telescope show {description.name} > camera.toml; edit; photodb telescope add camera.toml")
+    lines.append(
+        f"  to correct it: photodb telescope show {description.name} > camera.toml; edit it; "
+        "photodb telescope add camera.toml"
+    )
     return ["\n".join(lines)]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from photodb.errors import UsageError
+from photodb.errors import FrameError, UsageError
 from photodb.images.fits import file_hash, is_frame_name
 from photodb.images.headers import CameraDescription
 from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, measure_file, scan
@@ -87,7 +87,12 @@ def find_files(paths: Iterable[Path]) -> tuple[list[Path], int]:
     return list(found), ignored
 
 
-def ingest(db: Database, paths: Sequence[Path], settings: IngestSettings | None = None, progress: Progress | None = None) -> IngestReport:
+def ingest(
+    db: Database,
+    paths: Sequence[Path],
+    settings: IngestSettings | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
     """Ingest frames: every file ends in the archive as accepted, or rejected with its reason; known ones are skipped.
 
     Raises
@@ -126,9 +131,7 @@ def _jobs(settings: IngestSettings, n_files: int) -> int:
 def _unknown_files(
     db: Database, files: list[Path], settings: IngestSettings, report: IngestReport
 ) -> tuple[list[tuple[Path, str]], list[FrameFailure]]:
-    """Leave out the files whose bytes are in the archive; return the rest with their hashes, and the unreadable ones."""
-    from photodb.errors import FrameError
-
+    """Leave out files whose bytes are in the archive; return the rest with their hashes, and the unreadable ones."""
     hashed: list[tuple[Path, str]] = []
     failures: list[FrameFailure] = []
     for path in files:
@@ -175,7 +178,9 @@ def _ingest_files(
 CRASH = "the process that read this file died: out of memory, or a crash in the decompressor"
 
 
-def _scan(job: tuple[Path, str], known: list[CameraDescription], camera: str | None) -> Scanned | FrameFailure:
+def _scan(
+    job: tuple[Path, str], known: list[CameraDescription], camera: str | None
+) -> Scanned | FrameFailure:
     return scan(job[0], job[1], known, camera)
 
 

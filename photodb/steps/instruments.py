@@ -16,7 +16,17 @@ from photodb.storage.engine import Database
 
 from .runs import recorded_run
 
-COLUMNS = ("telescope", "camera", "latitude", "longitude", "elevation", "pixel_scale", "gain", "read_noise", "saturation")
+COLUMNS = (
+    "telescope",
+    "camera",
+    "latitude",
+    "longitude",
+    "elevation",
+    "pixel_scale",
+    "gain",
+    "read_noise",
+    "saturation",
+)
 
 
 def add_telescope(db: Database, path: Path, *, dry_run: bool = False) -> list[CameraDescription]:
@@ -41,7 +51,11 @@ def telescope_table(db: Database) -> Table:
     """List the cameras with what matters of them, and what was assumed."""
     with db.begin() as conn:
         rows = instruments.list_telescopes(conn)
-    table = Table({name: [_or_nan(row[name]) for row in rows] for name in COLUMNS}) if rows else Table(names=COLUMNS)
+    table = (
+        Table({name: [_or_nan(row[name]) for row in rows] for name in COLUMNS})
+        if rows
+        else Table(names=COLUMNS)
+    )
     if rows:
         table["assumed"] = [", ".join(sorted(row["assumed"])) for row in rows]
     return table
@@ -68,10 +82,19 @@ def camera_toml(db: Database, name: str) -> str:
 
 def _telescope_toml(d: CameraDescription) -> str:
     lines = ["[telescope]", f"name = {json.dumps(d.telescope)}"]
-    units = {"latitude": "degrees, north positive", "longitude": "degrees, east positive", "elevation": "metres", "aperture_area": "square metres"}
+    units = {
+        "latitude": "degrees, north positive",
+        "longitude": "degrees, east positive",
+        "elevation": "metres",
+        "aperture_area": "square metres",
+    }
     for key, unit in units.items():
         value = getattr(d, key)
-        lines.append(f"{key} = {value}  # {unit}{_how(d, key)}" if value is not None else f"# {key} =  # {unit}; not known")
+        lines.append(
+            f"{key} = {value}  # {unit}{_how(d, key)}"
+            if value is not None
+            else f"# {key} =  # {unit}; not known"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from photodb.core.match import Affine, Registration
 from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
-from photodb.images.brightlist import bright_stars
 from photodb.images.measure import COSMIC_RAY
 from photodb.images.pipeline import FrameResult
 from photodb.images.register import register
-from photodb.storage import frames, refcats, sources
+from photodb.storage import frames, sources
+from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
+
+from .catalogues import Catalogues
 
 REGISTERED_SEARCH_PX = 6.0
 HEADER_SEARCH_PX = 10.0
 HEADER_SHIFT_ARCSEC = 90.0
-POINTING_ERROR_DEG = 0.5
 SAME_FIELD = 0.5
 """Frames whose centres are within this share of a frame's radius belong to one field."""
 FEW_STARS = 12
@@ -61,8 +61,7 @@ class Placer:
     scale: float | None = None  # arcsec/px, where neither header nor camera tells
     _references: dict[tuple[int, int], ReferenceFrame] = field(default_factory=dict)
     _hints: dict[tuple[int, int], Affine] = field(default_factory=dict)
-    _catalogues: list[refcats.Catalogue] | None = None
-    _stars: dict[tuple[int, float, float, float], SkyStars] = field(default_factory=dict)
+    _catalogues: Catalogues = field(default_factory=Catalogues)
 
     def pointing(self, result: FrameResult) -> tuple[float, float]:
         """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
@@ -100,7 +99,13 @@ class Placer:
         reference, registration = self._register(conn, result, camera_id, xy, ra, dec)
         prior = self._prior(result, reference, registration)
         found = self._by_catalogues(conn, result, xy, prior, registration is not None, ra, dec)
-        if found and found.n_stars < FEW_STARS and registration and reference and reference.astrometry in ("catalogue", "header"):
+        if (
+            found
+            and found.n_stars < FEW_STARS
+            and registration
+            and reference
+            and reference.astrometry in ("catalogue", "header")
+        ):
             found = None
         if found is None:
             found = self._without_catalogue(conn, result, xy, reference, registration, prior, ra, dec)
@@ -148,17 +153,23 @@ class Placer:
         return result.header_wcs
 
     def _by_catalogues(
-        self, conn: Connection, result: FrameResult, xy: NDArray, prior: TangentWCS | None, registered: bool, ra: float, dec: float
+        self,
+        conn: Connection,
+        result: FrameResult,
+        xy: NDArray,
+        prior: TangentWCS | None,
+        registered: bool,
+        ra: float,
+        dec: float,
     ) -> Placement | None:
         """Try the loaded catalogues by priority, then the built-in bright list."""
         if prior is not None:
             ra, dec = (float(v[0]) for v in prior.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
         if not np.isfinite(ra):
             return None
-        if self._catalogues is None:
-            self._catalogues = refcats.by_priority(conn)
-        for catalogue in [*self._catalogues, None]:
-            stars = self._catalogue_stars(conn, catalogue, result, ra, dec)
+        epoch = 2000.0 + (result.exposure.mjd - 51544.5) / 365.25
+        for catalogue in self._catalogues.by_priority(conn):
+            stars = self._catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(result) + 0.05, epoch)
             fit = self._fit(result, xy, stars, prior, registered, ra, dec)
             if fit:
                 key = catalogue.reference_catalogue_id if catalogue else -1
@@ -166,27 +177,15 @@ class Placer:
                 return _placed(result, fit, stars, "catalogue", key, name)
         return None
 
-    def _catalogue_stars(
-        self, conn: Connection, catalogue: refcats.Catalogue | None, result: FrameResult, ra: float, dec: float
-    ) -> SkyStars:
-        """Return the stars around a place, from the last cone that holds it, else from the catalogue."""
-        number = catalogue.reference_catalogue_id if catalogue else -1
-        need = 1.5 * self.radius(result) + 0.05
-        for (known, ra0, dec0, reach), kept in self._stars.items():
-            if known == number and separation_deg(ra, dec, ra0, dec0) + need <= reach:
-                return kept
-        reach = need + POINTING_ERROR_DEG
-        epoch = 2000.0 + (result.exposure.mjd - 51544.5) / 365.25
-        if catalogue is None:
-            stars = bright_stars(ra, dec, reach, epoch)
-        else:
-            rows = refcats.stars_in_cone(conn, catalogue, ra, dec, reach, epoch)
-            stars = SkyStars(rows["key"], rows["ra"], rows["dec"], rows["mag"])
-        self._stars[number, ra, dec, reach] = stars
-        return stars
-
     def _fit(
-        self, result: FrameResult, xy: NDArray, stars: SkyStars, prior: TangentWCS | None, registered: bool, ra: float, dec: float
+        self,
+        result: FrameResult,
+        xy: NDArray,
+        stars: SkyStars,
+        prior: TangentWCS | None,
+        registered: bool,
+        ra: float,
+        dec: float,
     ) -> SkyFit | None:
         if prior is not None and registered:
             return fit_near(xy, stars, prior, result.nx, result.ny, search_px=REGISTERED_SEARCH_PX)
@@ -203,19 +202,41 @@ class Placer:
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
         if registration and reference:
-            kind = "frames" if reference.astrometry in ("catalogue", "frames", "header") else reference.astrometry
+            kind = (
+                "frames"
+                if reference.astrometry in ("catalogue", "frames", "header")
+                else reference.astrometry
+            )
             rms = registration.rms * prior.scale_arcsec if prior else float("nan")
-            return Placement(-1, None, None, prior, kind, rms, registration.n_used, None, None, -1, f"frame {reference.frame_id}", "")
+            return Placement(
+                -1,
+                None,
+                None,
+                prior,
+                kind,
+                rms,
+                registration.n_used,
+                None,
+                None,
+                -1,
+                f"frame {reference.frame_id}",
+                "",
+            )
         fit, stars = self._by_sources(conn, result, xy, ra, dec)
         if fit:
             return _placed(result, fit, stars, "frames", -1, "sources of the archive")
         if result.header_wcs is not None and not result.wcs_failed:
             remark = "WCS of the header: no catalogue or earlier frame confirms it"
-            return Placement(-1, None, None, result.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark)
+            return Placement(
+                -1, None, None, result.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark
+            )
         if reference is not None or len(stars) >= MIN_SOURCES:
             field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
             failed = "; the header says that its own astrometry failed" if result.wcs_failed else ""
-            raise FrameError("not_registered", f"{len(xy)} stars match neither the field's {field} nor any catalogue{failed}")
+            raise FrameError(
+                "not_registered",
+                f"{len(xy)} stars match neither the field's {field} nor any catalogue{failed}",
+            )
         return self._approximate(result, ra, dec)
 
     def _by_sources(
@@ -235,7 +256,20 @@ class Placer:
         scale = self.pixel_scale(result)
         if result.header_wcs is not None:
             remark = "position approximate: from the header, which says that its astrometry failed; load a catalogue"
-            return Placement(-1, None, None, result.header_wcs, "approximate", float("nan"), 0, None, None, -1, "header", remark)
+            return Placement(
+                -1,
+                None,
+                None,
+                result.header_wcs,
+                "approximate",
+                float("nan"),
+                0,
+                None,
+                None,
+                -1,
+                "header",
+                remark,
+            )
         if not np.isfinite([ra, dec]).all():
             remark = "no pointing in the header: positions unknown; say --center RA DEC"
             return Placement(-1, None, None, None, "none", float("nan"), 0, None, None, -1, "", remark)
@@ -243,15 +277,29 @@ class Placer:
             scale = 1.0
         wcs = TangentWCS.approximate(ra, dec, (result.nx - 1) / 2, (result.ny - 1) / 2, scale)
         remark = f"position approximate: pointing and scale {scale:.3g} arcsec/px, north taken as up; load a catalogue"
-        return Placement(-1, None, None, wcs, "approximate", float("nan"), 0, None, None, -1, "pointing", remark)
+        return Placement(
+            -1, None, None, wcs, "approximate", float("nan"), 0, None, None, -1, "pointing", remark
+        )
 
     def _in_field(
-        self, conn: Connection, result: FrameResult, found: Placement, reference: ReferenceFrame | None, registration: Registration | None
+        self,
+        conn: Connection,
+        result: FrameResult,
+        found: Placement,
+        reference: ReferenceFrame | None,
+        registration: Registration | None,
     ) -> Placement:
         """Add the field: the one of the reference it matched, else one whose centre is near, else -1."""
         values = found.__dict__
         if registration and reference:
-            return Placement(**{**values, "field_id": reference.field_id, "reference": reference, "registration": registration})
+            return Placement(
+                **{
+                    **values,
+                    "field_id": reference.field_id,
+                    "reference": reference,
+                    "registration": registration,
+                }
+            )
         if found.wcs is None or found.astrometry == "approximate":
             return found
         ra, dec = (float(v[0]) for v in found.wcs.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
@@ -283,4 +331,17 @@ def _placed(result: FrameResult, fit: SkyFit, stars: SkyStars, kind: str, key: i
         off = float(separation_deg(a[0], a[1], b[0], b[1])[0]) * 3600
         if off > 5 * max(fit.rms_arcsec, fit.wcs.scale_arcsec):
             remark = f"the header's WCS is off by {off:.1f} arcsec and was replaced"
-    return Placement(-1, None, None, fit.wcs, kind, fit.rms_arcsec, fit.n_used, fit, stars.key[fit.stars], key, name, remark)
+    return Placement(
+        -1,
+        None,
+        None,
+        fit.wcs,
+        kind,
+        fit.rms_arcsec,
+        fit.n_used,
+        fit,
+        stars.key[fit.stars],
+        key,
+        name,
+        remark,
+    )

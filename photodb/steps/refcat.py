@@ -49,13 +49,17 @@ def load_refcat(
     with db.begin() as conn:
         old = refcats.find_catalogue(conn, name)
     if old and old["data_hash"] != digest:
-        raise UsageError(f"a catalogue {name!r} of {old['n_stars']} stars is there already, from {old['path']}; choose another name")
+        raise UsageError(
+            f"a catalogue {name!r} of {old['n_stars']} stars is there already, from {old['path']}; choose another name"
+        )
     report = RefcatReport(name, len(table.stars), table.n_dropped, tuple(table.bands), bool(old))
     if old or dry_run:
         return report
     settings = {"priority": priority, "epoch": epoch, "columns": dict(columns or {}), "bands": table.bands}
     with recorded_run(db, "refcat load", {"path": str(path), "name": name}, settings) as run:
         with db.begin() as conn:
-            refcats.insert_catalogue(conn, run.run_id, name, str(path), digest, epoch, priority, table.bands, table.stars)
+            refcats.insert_catalogue(
+                conn, run.run_id, name, str(path), digest, epoch, priority, table.bands, table.stars
+            )
         run.report |= {"n_stars": report.n_stars, "n_dropped": report.n_dropped}
     return report

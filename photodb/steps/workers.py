@@ -41,7 +41,9 @@ class Workers:
         if self._n:
             self._running()
 
-    def map(self, function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]) -> Iterator[Result]:
+    def map(
+        self, function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
+    ) -> Iterator[Result]:
         """Yield the result of each job, in order."""
         if not self._n:
             yield from map(function, jobs)
@@ -67,7 +69,9 @@ class Workers:
                 self._drop()
                 yield from self._one_by_one(function, lost, crashed)
 
-    def _one_by_one(self, function: Callable[[Job], Result], jobs: list[Job], crashed: Callable[[Job], Result]) -> Iterator[Result]:
+    def _one_by_one(
+        self, function: Callable[[Job], Result], jobs: list[Job], crashed: Callable[[Job], Result]
+    ) -> Iterator[Result]:
         """Run the jobs of a broken pool each alone, to find the one that breaks it."""
         for job in jobs:
             with ProcessPoolExecutor(1, mp_context=self._context, initializer=limit_worker) as single:

@@ -79,7 +79,8 @@ def lock_cells(conn: Connection, cells: NDArray[np.int64]) -> None:
     """Take the advisory locks of order-6 cells, ascending, until the transaction ends."""
     keys = [int(c) for c in np.sort(cells)]
     conn.execute(
-        text("SELECT pg_advisory_xact_lock(1885627182, k) FROM unnest(CAST(:keys AS int4[])) AS k"), {"keys": keys}
+        text("SELECT pg_advisory_xact_lock(1885627182, k) FROM unnest(CAST(:keys AS int4[])) AS k"),
+        {"keys": keys},
     )
 
 
@@ -116,9 +117,18 @@ def fields_of_object(conn: Connection, camera_id: int, name: str) -> list[int]:
     return list(conn.scalars(query, {"camera": camera_id, "name": name}))
 
 
-def insert_field(conn: Connection, run_id: int, name: str, ra: float, dec: float, radius: float, approximate: bool) -> int:
+def insert_field(
+    conn: Connection, run_id: int, name: str, ra: float, dec: float, radius: float, approximate: bool
+) -> int:
     """Insert a field and return its key."""
-    values = {"name": name, "ra": ra, "dec": dec, "radius": radius, "approximate": approximate, "run_id": run_id}
+    values = {
+        "name": name,
+        "ra": ra,
+        "dec": dec,
+        "radius": radius,
+        "approximate": approximate,
+        "run_id": run_id,
+    }
     clean = {k: _plain(v) for k, v in values.items()}
     return int(conn.execute(insert(field).values(clean).returning(field.c.field_id)).scalar_one())
 
@@ -146,7 +156,9 @@ def reference_frame(conn: Connection, field_id: int, camera_id: int) -> Referenc
         (row.frame_id,),
     )
     xy = np.column_stack([stars["x"], stars["y"]])
-    return ReferenceFrame(field_id, row.frame_id, row.nx, row.ny, row.wcs, row.astrometry, xy, stars["detection_id"].copy())
+    return ReferenceFrame(
+        field_id, row.frame_id, row.nx, row.ny, row.wcs, row.astrometry, xy, stars["detection_id"].copy()
+    )
 
 
 def field_distance(conn: Connection, field_id: int, ra: float, dec: float) -> float:

@@ -42,7 +42,9 @@ def put_camera(conn: Connection, run_id: int, description: Mapping[str, Any]) ->
         "assumed": dict(description.get("assumed", {})),
         "psf_grid": description.get("psf_grid", 1),
         "run_id": run_id,
-        **{n: description.get(n) for n in ("pixel_scale", "gain", "read_noise", "saturation", "linear_limit")},
+        **{
+            n: description.get(n) for n in ("pixel_scale", "gain", "read_noise", "saturation", "linear_limit")
+        },
     }
     statement = insert(camera).values(values)
     kept = {name: statement.excluded[name] for name in values if name != "name"}
@@ -55,10 +57,14 @@ def _put_telescope(conn: Connection, run_id: int, description: Mapping[str, Any]
     told = {n: description.get(n) for n in ("latitude", "longitude", "elevation", "aperture_area")}
     told = {name: value for name, value in told.items() if value is not None}
     values = {"name": description["telescope"], "run_id": run_id, **told}
-    values["assumed"] = {n: how for n, how in description.get("assumed", {}).items() if n in told or n == "site"}
+    values["assumed"] = {
+        n: how for n, how in description.get("assumed", {}).items() if n in told or n == "site"
+    }
     statement = insert(telescope).values(values)
     kept = {name: statement.excluded[name] for name in values if name != "name"}
-    upsert = statement.on_conflict_do_update(index_elements=["name"], set_=kept).returning(telescope.c.telescope_id)
+    upsert = statement.on_conflict_do_update(index_elements=["name"], set_=kept).returning(
+        telescope.c.telescope_id
+    )
     return int(conn.execute(upsert).scalar_one())
 
 

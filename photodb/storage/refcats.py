@@ -45,17 +45,23 @@ def by_priority(conn: Connection) -> list[Catalogue]:
 
 def list_catalogues(conn: Connection) -> list[RowMapping]:
     """List the catalogues with all that is known of them."""
-    return list(conn.execute(select(reference_catalogue).order_by(reference_catalogue.c.priority.desc())).mappings())
+    return list(
+        conn.execute(select(reference_catalogue).order_by(reference_catalogue.c.priority.desc())).mappings()
+    )
 
 
-def stars_in_cone(conn: Connection, catalogue: Catalogue, ra: float, dec: float, radius_deg: float, epoch: float) -> NDArray:
+def stars_in_cone(
+    conn: Connection, catalogue: Catalogue, ra: float, dec: float, radius_deg: float, epoch: float
+) -> NDArray:
     """Return the stars (rows of `STAR`) of a cone, brightest first, moved to a Julian epoch."""
     lo, hi = sky.cone_ranges(ra, dec, radius_deg)
     rows = bulk.copy_out(conn, IN_CONE, STAR, (lo.tolist(), hi.tolist(), catalogue.reference_catalogue_id))
     rows = rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
     rows = rows[np.lexsort((rows["key"], rows["mag"]))]
     years = (epoch - catalogue.epoch) / 3.6e6
-    rows["ra"] = (rows["ra"] + rows["pm_ra"] * years / np.maximum(np.cos(np.radians(rows["dec"])), 1e-6)) % 360.0
+    rows["ra"] = (
+        rows["ra"] + rows["pm_ra"] * years / np.maximum(np.cos(np.radians(rows["dec"])), 1e-6)
+    ) % 360.0
     rows["dec"] = np.clip(rows["dec"] + rows["pm_dec"] * years, -90, 90)
     return rows
 
@@ -72,7 +78,15 @@ def drop_catalogue(conn: Connection, name: str) -> None:
 
 
 def insert_catalogue(
-    conn: Connection, run_id: int, name: str, path: str, data_hash: str, epoch: float, priority: int, bands: list[str], stars: NDArray
+    conn: Connection,
+    run_id: int,
+    name: str,
+    path: str,
+    data_hash: str,
+    epoch: float,
+    priority: int,
+    bands: list[str],
+    stars: NDArray,
 ) -> int:
     """Insert a catalogue and its stars.
 
@@ -85,10 +99,14 @@ def insert_catalogue(
         "name": name, "path": path, "data_hash": data_hash, "epoch": epoch, "priority": priority, "bands": bands,
         "n_stars": len(stars), "run_id": run_id,
     }  # fmt: skip
-    statement = reference_catalogue.insert().values(values).returning(reference_catalogue.c.reference_catalogue_id)
+    statement = (
+        reference_catalogue.insert().values(values).returning(reference_catalogue.c.reference_catalogue_id)
+    )
     key = int(conn.execute(statement).scalar_one())
     first = conn.execute(
-        text("SELECT nextval(pg_get_serial_sequence('reference_star', 'reference_star_id')) FROM generate_series(1, :n)"),
+        text(
+            "SELECT nextval(pg_get_serial_sequence('reference_star', 'reference_star_id')) FROM generate_series(1, :n)"
+        ),
         {"n": len(stars)},
     )
     rows = np.zeros(

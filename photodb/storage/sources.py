@@ -64,7 +64,11 @@ def insert_sources(
     n = len(ra)
     if not n:
         return np.empty(0, np.int64)
-    serial = np.fromiter(conn.scalars(text("SELECT nextval('source_serial') FROM generate_series(1, :n)"), {"n": n}), np.int64, n)
+    serial = np.fromiter(
+        conn.scalars(text("SELECT nextval('source_serial') FROM generate_series(1, :n)"), {"n": n}),
+        np.int64,
+        n,
+    )
     key = sky.healpix29(ra, dec)
     cell = sky.cell_of(key, CELL_ORDER)
     names = [*SOURCE.descr, ("healpix", "i8"), ("field_id", "i8"), ("approximate", "?"), ("run_id", "i8")]
@@ -110,4 +114,9 @@ def add_detections(conn: Connection, old: NDArray, ra: NDArray, dec: NDArray, mj
         """
     )
     names = ("c", "i", "h", "ra", "dec", "sr", "sd")
-    conn.execute(statement, {"mjd": mjd, **{k: v.tolist() for k, v in zip(names, columns)}})
+    conn.execute(statement, {"mjd": mjd, **{k: _literal(v) for k, v in zip(names, columns)}})
+
+
+def _literal(values: NDArray) -> str:
+    """Write numbers as a PostgreSQL array literal: far quicker than adapting a list item by item."""
+    return "{" + ",".join(map(repr, values.tolist())) + "}"

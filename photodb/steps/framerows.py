@@ -1,0 +1,230 @@
+"""The columns of `frame` and the rows of `detection` and `astrometric_match` that a measured frame gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photodb.core import sky
+from photodb.core.ephemeris import airmass, altitude_of
+from photodb.images.measure import BEST_RADIUS
+from photodb.images.pipeline import FrameResult
+from photodb.storage.frames import NUMBER_BITS
+
+from .associate import Association
+from .cameras import Cameras
+from .place import Placement, rows_of_stars, stars_of
+
+SUN_LIMIT_DEG = -3.0
+NUMBERS = [
+    "x",
+    "y",
+    "x_err",
+    "y_err",
+    "flux",
+    "flux_err",
+    "mag",
+    "mag_err",
+    "flux_psf",
+    "flux_psf_err",
+    "psf_chi2",
+    "sky",
+    "sky_err",
+    "peak",
+    "fwhm",
+    "ellipticity",
+    "theta",
+    "sharpness",
+]
+
+
+def centre_of(placement: Placement, result: FrameResult) -> tuple[float, float, float]:
+    """Return ra, dec (deg) of the centre and the distance to the farthest corner; NaN without a place."""
+    if placement.wcs is None:
+        return float("nan"), float("nan"), 0.0
+    x, y = result.nx - 1, result.ny - 1
+    ra, dec = placement.wcs.to_sky([x / 2, 0, x, x, 0], [y / 2, 0, 0, y, y])
+    radius = float(sky.separation_deg(ra[0], dec[0], ra[1:], dec[1:]).max())
+    return float(ra[0]), float(dec[0]), radius
+
+
+def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: int | None) -> dict[str, Any]:
+    """Return the columns of a frame that do not depend on its place."""
+    exposure, place = result.exposure, result.place
+    x, y, z = place.barycentric
+    return {
+        "path": str(result.path), "hdu": result.hdu, "data_hash": result.data_hash, "file_hash": result.file_hash,
+        "kind": exposure.kind, "camera_id": cameras.camera_ids[result.camera], "band_id": band_id,
+        "object": exposure.object, "mjd": exposure.mjd, "mjd_start": exposure.mjd_start, "exptime": exposure.exptime,
+        "mjd_tdb": place.mjd_tdb, "earth_x": x, "earth_y": y, "earth_z": z,
+        "night": _night(exposure.mjd, cameras.descriptions[result.camera].longitude),
+        "sun_altitude": place.sun_altitude, "nx": result.nx, "ny": result.ny,
+        "background": result.background, "data_min": result.quality.data_min, "data_max": result.quality.data_max,
+        "dynamic_range": result.quality.dynamic_range, "nonuniformity": result.quality.nonuniformity,
+        "gain": result.gain, "read_noise": exposure.read_noise, "assumed": result.assumed, "run_id": run_id,
+    }  # fmt: skip
+
+
+def _night(mjd: float, longitude: float | None) -> int:
+    """Return the MJD of the local noon that began the night; UTC's noon without a longitude."""
+    return int(np.floor(mjd + (longitude or 0.0) / 360.0 - 0.5))
+
+
+def measured_values(result: FrameResult) -> dict[str, Any]:
+    """Return the columns that the frame's stars give."""
+    m = result.measured
+    assert m is not None
+    return {
+        "background_rms": m.background_rms, "fwhm": m.fwhm, "ellipticity": m.ellipticity,
+        "limiting_mag": float(-2.5 * np.log10(m.limiting_flux / result.exposure.exptime)),
+        "n_saturated": m.n_saturated, "aperture_radii": list(m.radii), "aperture_best": BEST_RADIUS,
+    }  # fmt: skip
+
+
+def sky_values(
+    result: FrameResult, placement: Placement, centre: tuple[float, float, float], cameras: Cameras
+) -> dict[str, Any]:
+    """Return the columns of a frame's place on the sky, with a remark where something looks wrong."""
+    values: dict[str, Any] = {"astrometry": placement.astrometry, "reason": placement.remark}
+    d = cameras.descriptions[result.camera]
+    remarks = [placement.remark] if placement.remark else []
+    if placement.wcs is None:
+        return values
+    ra, dec, radius = centre
+    x, y = result.nx - 1, result.ny - 1
+    corners = np.column_stack(placement.wcs.to_sky([0, x, x, 0], [0, 0, y, y])).ravel()
+    altitude = altitude_of(
+        ra, dec, result.exposure.mjd, *(float("nan") if v is None else v for v in (d.latitude, d.longitude))
+    )
+    if result.place.sun_altitude > SUN_LIMIT_DEG:
+        remarks.append(
+            f"the sun stood {result.place.sun_altitude:.0f} deg high: check time zone and longitude of the camera"
+        )
+    elif altitude < 0:
+        remarks.append(
+            f"the target stood {altitude:.0f} deg high: check time zone and longitude of the camera"
+        )
+    told = result.header_airmass
+    return values | {
+        "reason": "; ".join(remarks), "wcs": placement.wcs.to_dict(), "ra": ra, "dec": dec, "radius": radius,
+        "healpix": int(sky.healpix29(ra, dec)[0]), "footprint": corners.tolist(),
+        "astrom_rms": placement.rms_arcsec, "astrom_n": placement.n_stars,
+        "reference_catalogue_id": placement.catalogue_id if placement.catalogue_id >= 0 else None,
+        "pixel_scale": placement.wcs.scale_arcsec, "rotation": placement.wcs.rotation_deg,
+        "airmass": told if np.isfinite(told) else airmass(altitude),
+    }  # fmt: skip
+
+
+def shift_values(result: FrameResult, placement: Placement) -> dict[str, Any]:
+    """Return the columns of the registration against the reference frame."""
+    registration, reference = placement.registration, placement.reference
+    if registration is None or reference is None:
+        return {}
+    there = registration.transform(np.array([[(reference.nx - 1) / 2, (reference.ny - 1) / 2]]))[0]
+    return {
+        "reference_frame_id": reference.frame_id,
+        "shift_x": float(there[0] - (result.nx - 1) / 2), "shift_y": float(there[1] - (result.ny - 1) / 2),
+        "shift_rotation": registration.transform.rotation_deg, "shift_scale": registration.transform.scale,
+        "shift_rms": registration.rms, "shift_n": registration.n_used,
+    }  # fmt: skip
+
+
+def detection_rows(
+    result: FrameResult, frame_id: int, links: Association, ra: NDArray, dec: NDArray
+) -> NDArray:
+    """Return the rows of table `detection`, brightest first."""
+    found = result.measured.detections  # type: ignore[union-attr]
+    n, k = found.flux.shape
+    dtype: list[Any] = [
+        ("cell", "i4"),
+        ("frame_id", "i8"),
+        ("detection_id", "i8"),
+        ("source_id", "i8"),
+        ("ra", "f8"),
+        ("dec", "f8"),
+    ]
+    dtype += [(name, "f4") for name in NUMBERS]
+    dtype += [
+        ("flux_aperture", "f4", (k,)),
+        ("flux_aperture_err", "f4", (k,)),
+        ("class", "i2"),
+        ("flags", "i4"),
+    ]
+    rows = np.zeros(n, np.dtype(dtype))
+    for name in ("mag", "mag_err", "flux_psf", "flux_psf_err", "psf_chi2"):
+        rows[name] = np.nan
+    flux, error = found.flux[:, BEST_RADIUS], found.flux_err[:, BEST_RADIUS]
+    positive = flux > 0
+    rows["cell"], rows["frame_id"], rows["source_id"] = links.cell, frame_id, links.source_id
+    rows["detection_id"] = (frame_id << NUMBER_BITS) + np.arange(n)
+    rows["ra"], rows["dec"], rows["flux"], rows["flux_err"] = ra, dec, flux, error
+    rows["mag"][positive] = -2.5 * np.log10(flux[positive] / result.exposure.exptime)
+    rows["mag_err"][positive] = 2.5 / np.log(10) * error[positive] / flux[positive]
+    for name in [
+        "x",
+        "y",
+        "x_err",
+        "y_err",
+        "sky",
+        "sky_err",
+        "peak",
+        "fwhm",
+        "ellipticity",
+        "theta",
+        "sharpness",
+    ]:
+        rows[name] = getattr(found, name)
+    rows["flux_aperture"], rows["flux_aperture_err"] = found.flux, found.flux_err
+    rows["class"], rows["flags"] = found.kind, links.flags
+    return rows
+
+
+MATCH = np.dtype(
+    [
+        ("cell", "i4"), ("frame_id", "i8"), ("detection_id", "i8"), ("reference_star_id", "i8"),
+        ("reference_detection_id", "i8"), ("gaia_source_id", "i8"), ("dx", "f4"), ("dy", "f4"), ("dra", "f4"),
+        ("ddec", "f4"), ("used", "?"),
+    ]
+)  # fmt: skip
+
+
+def match_rows(result: FrameResult, placement: Placement, frame_id: int, links: Association) -> NDArray:
+    """Return the rows of table `astrometric_match`: of the sky fit where there is one, else of the registration."""
+    numbers = rows_of_stars(result)
+    fit = placement.fit
+    if fit is not None and placement.fit_keys is not None:
+        rows = np.zeros(len(fit.detections), MATCH)
+        chosen = numbers[fit.detections]
+        rows["reference_detection_id"] = rows["reference_star_id"] = rows["gaia_source_id"] = -1
+        if placement.astrometry == "catalogue":
+            rows["reference_star_id" if placement.catalogue_id >= 0 else "gaia_source_id"] = (
+                placement.fit_keys
+            )
+        for name in ("dx", "dy", "dra", "ddec", "used"):
+            rows[name] = getattr(fit, name)
+    elif placement.registration is not None and placement.reference is not None:
+        rows, chosen = _registration_rows(result, placement, numbers)
+    else:
+        return np.zeros(0, MATCH)
+    rows["frame_id"], rows["detection_id"] = frame_id, (frame_id << NUMBER_BITS) + chosen
+    rows["cell"] = links.cell[chosen]
+    return rows
+
+
+def _registration_rows(
+    result: FrameResult, placement: Placement, numbers: NDArray
+) -> tuple[NDArray, NDArray]:
+    registration, reference = placement.registration, placement.reference
+    assert registration is not None and reference is not None
+    rows = np.zeros(len(registration.first), MATCH)
+    off = stars_of(result)[registration.second] - registration.transform(reference.xy[registration.first])
+    rows["reference_star_id"] = rows["gaia_source_id"] = -1
+    rows["reference_detection_id"] = reference.detection_id[registration.first]
+    rows["dx"], rows["dy"], rows["used"] = off[:, 0], off[:, 1], registration.used
+    rows["dra"] = rows["ddec"] = np.nan
+    if placement.wcs is not None:
+        move = placement.wcs.linear @ off.T * 3600
+        rows["dra"], rows["ddec"] = move[0], move[1]
+    return rows, numbers[registration.second]
