@@ -7,6 +7,7 @@ from typing import Any, Self
 from astropy.table import QTable, Table
 
 from photodb.steps import ask
+from photodb.steps.variables import variables
 from photodb.storage.engine import Database, open_database
 
 
@@ -81,6 +82,34 @@ class Archive:
         >>> near["source_id", "separation_arcsec"]                    # doctest: +SKIP
         """
         return as_table(ask.cone(self._database, ra, dec, radius_deg))
+
+    def variables(
+        self, min_epochs: int = 0, band: str | None = None, min_score: float = 0.0, limit: int | None = None
+    ) -> QTable:
+        """Return the candidates of variable stars, best first; empty where there are none.
+
+        Parameters
+        ----------
+        min_epochs : int, optional
+            Least number of good points.
+        band : str, optional
+            Only this band.
+        min_score : float, optional
+            Least score: the highest z-score against stars of the same magnitude among the criteria passed.
+        limit : int, optional
+            At most so many.
+
+        Raises
+        ------
+        photodb.errors.NothingMatched
+            No solution, or no statistics yet.
+
+        Examples
+        --------
+        >>> archive.variables(min_epochs=30)["source_id", "ra", "dec", "score", "reason"]    # doctest: +SKIP
+        """
+        found = variables(self._database, min_epochs, band, min_score, limit=limit)
+        return as_table({name: found[name] for name in found.dtype.names or ()})
 
     def query(self, sql: str, max_rows: int = 1_000_000) -> Table:
         """Ask in SQL, read only, and return the rows as a table.

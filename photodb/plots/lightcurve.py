@@ -55,6 +55,9 @@ def _band_panel(
     clean = in_band & ~doubtful(points)
     shown = points["mag"][clean] if clean.any() else points["mag"][in_band]
     low, high = style.robust_limits(shown)
+    reach = float(np.nanmedian(np.where(in_band, points["mag_err"], np.nan)))
+    if np.isfinite(reach):  # room for the error bars
+        low, high = low - min(reach, high - low), high + min(reach, high - low)
     size = style.quiet_marker_size(int(in_band.sum()))
     for name, number in telescopes.items():
         rows = in_band & (points["telescope"] == name)

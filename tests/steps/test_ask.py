@@ -167,6 +167,7 @@ def test_the_python_door(filled):
     with photodb.open(filled.url) as archive:
         curve = archive.lightcurve(RA, DEC, band="V")
         near = archive.cone(RA, DEC, 0.01)
+        found = archive.variables()
         counts = archive.query("SELECT count(*) AS n FROM frame")
     assert curve["mag"].unit == u.mag
     assert curve["mjd"].unit == u.day
@@ -176,3 +177,5 @@ def test_the_python_door(filled):
     assert near["mag_V"].unit == u.mag
     assert near["separation_arcsec"][1].to_value("arcsec") == pytest.approx(1.2)
     assert counts["n"][0] == 16
+    assert set(found["source_id"]) == {filled.truth.source_id[5]}
+    assert found["mag"].unit == u.mag
