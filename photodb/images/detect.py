@@ -22,6 +22,9 @@ START_FWHM = 3.0
 HOT_SHARPNESS = 4.5
 """Peak over the mean of its eight neighbours of a star of FWHM 1.6 px; what is sharper is no star."""
 FWHM_LIMITS = (1.3, 40.0)
+NEEDLE = 0.1
+"""Least ratio of the variances along minor and major axis (axes 0.32) of what is taken for a star's width."""
+WIDEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,32 @@ def star_width(
     clean = np.array([not bad[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4].any() for x, y in xy], bool)
     found = found[clean]
     found = found[cores(data, data, bad, found[:, 0], found[:, 1], 1, np.inf)[:, 3] < HOT_SHARPNESS]
-    chosen = found[: 2 * n_stars]
+    chosen = _spread(found, data.shape)[: 2 * n_stars]
     if len(chosen) < 3:
         return START_FWHM
     shape = moments(data, chosen[:, 0], chosen[:, 1], START_FWHM / FWHM_PER_SIGMA, True)
-    fwhm = FWHM_PER_SIGMA * np.sqrt(0.5 * (shape[:, 2] + shape[:, 3]))
-    fwhm = fwhm[np.isfinite(fwhm) & (fwhm > 0.8)]
+    return _typical_width(shape[:, 2], shape[:, 3], shape[:, 4], n_stars)
+
+
+def _spread(found: NDArray, shape: tuple[int, ...], cells: int = 8, most: int = 5) -> NDArray:
+    """Keep the best few of each part of the frame: a satellite's trail or one cluster must not speak for all."""
+    size = max(shape) / cells
+    cell = (found[:, 0] // size) * cells + found[:, 1] // size
+    order = np.lexsort((np.arange(len(found)), cell))
+    grouped = cell[order]
+    rank = np.arange(len(order)) - np.searchsorted(grouped, grouped)
+    return found[np.sort(order[rank < most])]
+
+
+def _typical_width(xx: NDArray, yy: NDArray, xy: NDArray, n_stars: int) -> float:
+    """Return the median FWHM of the stars, needles and what is far wider than the narrow third left out."""
+    root = np.hypot((xx - yy) / 2, xy)
+    minor, major = (xx + yy) / 2 - root, (xx + yy) / 2 + root
+    fwhm = FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (xx + yy), 0))
+    fwhm = fwhm[np.isfinite(fwhm) & (fwhm > 0.8) & (minor > NEEDLE * major)][:n_stars]
     if len(fwhm) < 3:
         return START_FWHM
-    bright = fwhm[:n_stars]
-    middle = np.median(bright)
-    clipped = bright[np.abs(bright - middle) < 3 * 1.4826 * np.median(np.abs(bright - middle)) + 0.2]
+    fwhm = fwhm[fwhm < WIDEST * np.quantile(fwhm, 0.3)]
+    middle = np.median(fwhm)
+    clipped = fwhm[np.abs(fwhm - middle) < 3 * 1.4826 * np.median(np.abs(fwhm - middle)) + 0.2]
     return float(np.clip(np.median(clipped), *FWHM_LIMITS))

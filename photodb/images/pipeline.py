@@ -6,9 +6,12 @@ it never raises for a bad file. It runs under limits of memory and time.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -98,6 +101,21 @@ def limit_worker() -> None:
     numba.set_num_threads(1)
 
 
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise FrameError after `SECONDS_A_FRAME`; a thread other than the main one has no alarm and no limit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _too_slow)
+    signal.alarm(SECONDS_A_FRAME)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _too_slow(_signal: int, _frame: FrameType | None) -> None:
     raise FrameError("timeout", f"the frame took longer than {SECONDS_A_FRAME} s")
 
@@ -127,18 +145,15 @@ def scan(
 
 def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | FrameFailure:
     """Read, reduce and measure one file."""
-    signal.signal(signal.SIGALRM, _too_slow)
-    signal.alarm(SECONDS_A_FRAME)
     try:
-        return _measure(scanned, settings)
+        with _time_limit():
+            return _measure(scanned, settings)
     except FrameError as error:
         return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
     except MemoryError:
         return FrameFailure(
             scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB"
         )
-    finally:
-        signal.alarm(0)
 
 
 def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:

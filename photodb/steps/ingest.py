@@ -104,6 +104,7 @@ def ingest(
     began = time.perf_counter()
     report = IngestReport()
     files, report.n_ignored = find_files(paths)
+    known = _descriptions(db, settings.camera)
     report.n_files = len(files)
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
@@ -114,7 +115,7 @@ def ingest(
             return report
         arguments = {"paths": [str(p) for p in paths]}
         with recorded_run(db, "ingest", arguments, asdict(settings)) as run:
-            _ingest_files(db, run, workers, todo, unreadable, settings, report, progress)
+            _ingest_files(db, run, workers, known, todo, unreadable, settings, report, progress)
             report.seconds = time.perf_counter() - began
             run.outcome = report.outcome
             run.report |= {k: v for k, v in asdict(report).items() if k != "rejected"}
@@ -154,10 +155,10 @@ def _unknown_files(
 
 
 def _ingest_files(
-    db: Database, run: RecordedRun, workers: Workers, todo: list[tuple[Path, str]], failures: list[FrameFailure],
+    db: Database, run: RecordedRun, workers: Workers, known: list[CameraDescription],
+    todo: list[tuple[Path, str]], failures: list[FrameFailure],
     settings: IngestSettings, report: IngestReport, progress: Progress,
 ) -> None:  # fmt: skip
-    known = _descriptions(db, settings.camera)
     look = functools.partial(_scan, known=known, camera=settings.camera)
     scanned: list[Scanned] = []
     for found in workers.map(look, todo, lambda job: FrameFailure(job[0], job[1], "crashed", CRASH)):

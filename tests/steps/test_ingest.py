@@ -1,0 +1,307 @@
+"""Ingest on a real PostgreSQL: simulated nights with truth, damage, repetition, two at once, and kills."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import astropy.io.fits.tests
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from sqlalchemy import text
+
+from photodb.core.match import mutual_nearest
+from photodb.core.sky import project
+from photodb.errors import UsageError
+from photodb.simulate.survey import simulate
+from photodb.steps.ingest import IngestSettings, ingest
+from photodb.steps.instruments import add_telescope, camera_toml
+from photodb.steps.refcat import load_refcat
+from photodb.storage.rowhashes import row_hashes
+from tests.images.sky_frames import star_image, write_frame
+
+HERE = IngestSettings(jobs=0)
+RAW = ("frame", "detection", "astrometric_match", "source", "field")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Two telescopes, two nights, 12 frames, with truth."""
+    out = tmp_path_factory.mktemp("night") / "sim"
+    simulate(out, n_frames=12, n_stars=200, n_telescopes=2, n_nights=2, seed=20)
+    return out
+
+
+def ask(db, sql, **values):
+    with db.begin() as conn:
+        return conn.execute(text(sql), values).all()
+
+
+def hashes(db):
+    with db.begin() as conn:
+        return {name: value for name, value in row_hashes(conn).items() if name in RAW}
+
+
+def test_a_simulated_night_with_a_catalogue(database, night):
+    load_refcat(database, night / "refcat.csv", "truth")
+    report = ingest(database, [night / "frames"], HERE)
+    assert (report.n_accepted, report.n_rejected, report.n_known) == (12, 0, 0)
+    kinds = ask(database, "SELECT astrometry, count(*), max(astrom_rms) FROM frame GROUP BY 1")
+    assert [row[0] for row in kinds] == ["catalogue"] and kinds[0][2] < 0.4
+    stars = Table.read(night / "truth" / "stars.ecsv")
+    found = np.array(ask(database, "SELECT ra, dec, n_detections FROM source WHERE n_detections > 6"), float)
+    i, j = mutual_nearest(*(np.column_stack(project(t[0], t[1], *found[0, :2])) * 3600 for t in
+                            ((found[:, 0], found[:, 1]), (stars["ra"], stars["dec"]))), 1.0)  # fmt: skip
+    assert len(i) > 0.97 * len(found)
+    off = (found[i, 1] - np.asarray(stars["dec"])[j]) * 3600
+    assert np.sqrt(np.mean(off**2)) < 0.15
+    # both telescopes see the same sources
+    shared = ask(
+        database,
+        "SELECT count(*) FROM (SELECT source_id FROM detection JOIN frame USING (frame_id) WHERE source_id >= 0 "
+        "GROUP BY 1 HAVING count(DISTINCT camera_id) = 2) AS s",
+    )
+    assert shared[0][0] > 100
+    matches = ask(
+        database,
+        "SELECT count(*), count(*) FILTER (WHERE used), max(abs(dra)) FILTER (WHERE used) FROM astrometric_match",
+    )[0]
+    assert matches[0] >= matches[1] > 12 * 20 and matches[2] < 1.5
+
+
+def test_running_again_does_nothing(database, night):
+    ingest(database, [night / "frames"], HERE)
+    before = hashes(database)
+    runs = ask(database, "SELECT count(*) FROM run")
+    report = ingest(database, [night / "frames"], HERE)
+    assert (report.n_new, report.n_known) == (0, 12)
+    assert hashes(database) == before and ask(database, "SELECT count(*) FROM run") == runs
+
+
+def test_means_of_sources_are_those_of_their_detections(database, night):
+    ingest(database, [night / "frames"], HERE)
+    rows = ask(
+        database,
+        "SELECT s.n_detections, count(*), s.ra - avg(d.ra), s.dec - avg(d.dec), "
+        "s.dec_scatter - 3600 * stddev_pop(d.dec), s.first_mjd - min(f.mjd), s.last_mjd - max(f.mjd) "
+        "FROM source s JOIN detection d USING (source_id) JOIN frame f USING (frame_id) GROUP BY s.cell, s.source_id",
+    )
+    values = np.array(rows, float)
+    assert (values[:, 0] == values[:, 1]).all()
+    assert np.abs(values[:, 2:4]).max() * 3600 < 1e-4
+    assert np.abs(values[:, 4]).max() < 1e-3
+    assert np.abs(values[:, 5:]).max() < 1e-9
+
+
+def test_one_frame_renamed_and_recompressed_is_one_frame(database, night, tmp_path):
+    first = sorted((night / "frames").rglob("*.fits"))[0]
+    shutil.copy(first, tmp_path / "renamed.fits")
+    (tmp_path / "packed.fits.gz").write_bytes(gzip.compress(first.read_bytes()))
+    with fits.open(first) as hdus:
+        rice = fits.CompImageHDU(hdus[0].data, hdus[0].header, compression_type="RICE_1")
+        fits.HDUList([fits.PrimaryHDU(), rice]).writeto(tmp_path / "rice.fits.fz")
+    report = ingest(database, [first, tmp_path], HERE)
+    assert (report.n_accepted, report.n_known, report.n_rejected) == (1, 3, 0)
+    assert ask(database, "SELECT count(*) FROM frame") == [(1,)]
+
+
+def test_two_processes_at_once_equal_one(database, empty_like, night):
+    frames = sorted((night / "frames").rglob("*.fits"))
+    with ThreadPoolExecutor(2) as pool:
+        halves = [frames[::2] + frames[1:4], frames[1::2] + frames[:2]]
+        list(pool.map(lambda part: ingest(database, part, HERE), halves))
+    ingest(empty_like, frames, HERE)
+    counts = "SELECT count(*), count(DISTINCT data_hash) FROM frame"
+    assert ask(database, counts) == ask(empty_like, counts) == [(12, 12)]
+    doubled = ask(
+        database,
+        "SELECT count(*) FROM source a JOIN source b ON a.source_id < b.source_id AND a.healpix / 4398046511104 = "
+        "b.healpix / 4398046511104 AND abs(a.dec - b.dec) < 0.5 / 3600 AND abs(a.ra - b.ra) < 0.5 / 3600",
+    )
+    alone = ask(
+        empty_like,
+        "SELECT count(*) FROM source a JOIN source b ON a.source_id < b.source_id AND a.healpix / 4398046511104 = "
+        "b.healpix / 4398046511104 AND abs(a.dec - b.dec) < 0.5 / 3600 AND abs(a.ra - b.ra) < 0.5 / 3600",
+    )
+    assert doubled == alone == [(0,)]
+
+
+@pytest.fixture
+def empty_like(server):
+    """A second fresh archive database."""
+    name = server.create(server.template)
+    try:
+        with server.database(name) as db:
+            yield db
+    finally:
+        server.drop(name)
+
+
+def test_bad_files_among_good_ones(database, night, tmp_path):
+    good = sorted((night / "frames").rglob("*.fits"))[:2]
+    folder = tmp_path / "mixed"
+    shutil.copytree(Path(astropy.io.fits.tests.__file__).parent / "data", folder)
+    for path in good:
+        shutil.copy(path, folder)
+    (folder / "empty.fits").write_bytes(b"")
+    (folder / "cut.fits").write_bytes(good[0].read_bytes()[:100_000])
+    (folder / "notes.txt").write_text("not a frame")
+    report = ingest(database, [folder], IngestSettings(jobs=2))
+    assert report.n_accepted == 2 and report.outcome == "partial"
+    rows = ask(database, "SELECT status, reason, reason_code FROM frame")
+    assert len(rows) == report.n_new and all(r[0] == "accepted" or (r[1] and r[2]) for r in rows)
+    assert {"empty", "truncated", "no_image", "unknown_camera", "too_small"} <= {r[2] for r in rows}
+
+
+@pytest.mark.real
+def test_the_shared_bad_files_are_all_refused_with_reasons(database, data_dir):
+    report = ingest(database, [data_dir("bad_fits")], IngestSettings(jobs=1))
+    assert report.n_accepted == 0 and report.n_rejected == report.n_new > 45
+    assert all(code and reason for _, code, reason in report.rejected)
+
+
+def test_an_unknown_camera_is_refused_with_a_skeleton_and_taken_once_described(database, tmp_path):
+    counts, *_ = star_image(np.random.default_rng(1), n=60)
+    path = write_frame(tmp_path / "x.fits", counts, TELESCOP=None, INSTRUME=None, DETID="K9")
+    report = ingest(database, [path], HERE)
+    assert report.rejected[0][1] == "unknown_camera" and "[[camera]]" in report.rejected[0][2]
+    toml = tmp_path / "t.toml"
+    toml.write_text(
+        '[telescope]\nname = "K"\n[[camera]]\nname = "K9"\nmatch = { DETID = "K9" }\ngain = 2.0\n'
+    )
+    add_telescope(database, toml)
+    assert ingest(database, [path], HERE).n_new == 0
+    again = ingest(database, [path], IngestSettings(jobs=0, retry=True))
+    assert (again.n_accepted, again.n_rejected) == (1, 0)
+    assert ask(database, "SELECT status, camera.name FROM frame JOIN camera USING (camera_id)") == [
+        ("accepted", "K9")
+    ]
+    add_telescope(database, _written(tmp_path / "back.toml", camera_toml(database, "K9")))
+
+
+def _written(path, content):
+    path.write_text(content)
+    return path
+
+
+def test_assumptions_are_told_and_a_wrong_time_zone_is_remarked(database, tmp_path):
+    counts, *_ = star_image(np.random.default_rng(2), n=60)
+    cards = {"GAIN": None, "SATURATE": None, "DATE-OBS": "2024-03-01T12:10:00.5"}
+    report = ingest(database, [write_frame(tmp_path / "x.fits", counts, **cards)], HERE)
+    told = "\n".join(report.assumed)
+    assert (
+        "described from its header" in told
+        and "gain" in told
+        and "saturation" in told
+        and "telescope add" in told
+    )
+    row = ask(database, "SELECT reason, astrometry, status FROM frame")[0]
+    assert "the sun stood" in row[0] and "approximate" in row[0]
+    assert row[1:] == ("approximate", "accepted")
+
+
+def test_without_a_place_frames_are_kept_and_center_gives_one(database, tmp_path):
+    counts, *_ = star_image(np.random.default_rng(3), n=60)
+    path = write_frame(tmp_path / "x.fits", counts, RA=None, DEC=None)
+    ingest(database, [path], HERE)
+    assert ask(database, "SELECT astrometry, status, n_detections > 40 FROM frame") == [
+        ("none", "accepted", True)
+    ]
+    assert ask(database, "SELECT count(*) FROM source") == [(0,)]
+    other = write_frame(tmp_path / "y.fits", counts, RA=None, DEC=None, OBJECT="y", EXPTIME=61.0)
+    ingest(database, [other], IngestSettings(jobs=0, center=(120.0, 10.0), scale=2.0))
+    row = ask(database, "SELECT astrometry, ra, pixel_scale FROM frame WHERE exptime = 61")[0]
+    assert row[0] == "approximate" and row[1] == pytest.approx(120, abs=1e-6) and row[2] == pytest.approx(2)
+
+
+def test_frames_without_a_catalogue_follow_their_reference(database, tmp_path):
+    rng = np.random.default_rng(4)
+    counts, *_ = star_image(rng, n=120, shape=(420, 520))
+    base = np.pad(counts, 0)
+    for k, (dx, dy) in enumerate([(0, 0), (17, -9), (40, 22)]):
+        cut = base[30 + dy if dy > 0 else 0 : 380 + (dy if dy < 0 else 0), dx : 440 + dx]
+        write_frame(tmp_path / f"{k}.fits", cut, **{"DATE-OBS": f"2024-03-01T22:1{k}:00"})
+    report = ingest(database, [tmp_path], HERE)
+    assert report.n_accepted == 3
+    rows = ask(database, "SELECT astrometry, shift_n > 20, shift_rms < 0.3 FROM frame ORDER BY mjd")
+    assert [r[0] for r in rows] == ["approximate"] * 3 and rows[1][1:] == rows[2][1:] == (True, True)
+
+
+def test_wrong_calls_teach(database, tmp_path):
+    with pytest.raises(UsageError, match="no such file"):
+        ingest(database, [tmp_path / "nowhere"], HERE)
+    with pytest.raises(UsageError, match="no camera 'X'; known are"):
+        ingest(database, [tmp_path], IngestSettings(camera="X", jobs=0))
+
+
+def test_dry_run_writes_nothing(database, night):
+    report = ingest(database, [night / "frames"], IngestSettings(jobs=0, dry_run=True))
+    assert report.n_new == 12 and ask(database, "SELECT count(*) FROM frame") == [(0,)]
+    assert ask(database, "SELECT count(*) FROM run") == [(0,)]
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, empty_like, night):
+    """kill -9 of the whole process group at random moments, before, while and after frames are written."""
+    ingest(empty_like, [night / "frames"], IngestSettings(jobs=2))
+    rng = np.random.default_rng()
+    url = server.url(database.conninfo["dbname"])
+    half_way = 0
+    for _ in range(20):
+        there = n_frames(database)
+        if there == 12:
+            with database.begin() as conn:
+                conn.execute(text(EMPTY))
+            there = 0
+        _kill_after(_start_ingest(url, night), database, rng.integers(there, 12), rng.uniform(0, 0.04))
+        half_way += 0 < n_frames(database) < 12
+    assert half_way >= 5
+    assert _start_ingest(url, night).wait() == 0
+    assert hashes(database) == hashes(empty_like)
+
+
+def n_frames(db):
+    return ask(db, "SELECT count(*) FROM frame")[0][0]
+
+
+def _kill_after(process, database, n, seconds):
+    """Kill a process group once the archive holds more than n frames, and a little later; n = 0: at any moment."""
+    while n and n_frames(database) < n and process.poll() is None:
+        pass
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=seconds if n else 50 * seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+EMPTY = (
+    "TRUNCATE frame, field, field_reference, source, detection, astrometric_match, frame_judgement, "
+    "master, master_frame, frame_master, tie, tie_star, frame_term, source_mag, source_stat CASCADE"
+)
+
+
+def _start_ingest(url, night):
+    command = [
+        sys.executable,
+        "-m",
+        "photodb",
+        "--archive",
+        url,
+        "ingest",
+        "--jobs",
+        "2",
+        str(night / "frames"),
+    ]
+    return subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
