@@ -23,6 +23,7 @@ class Panel:
     label: str
     threshold: float | None = None
     inverted: bool = False
+    follow_accepted: bool = False  # limits of the accepted frames; rejected ones beyond lie on the edge
 
 
 def series_figure(frames: Columns, panels: tuple[Panel, ...], title: str) -> Figure:
@@ -61,6 +62,8 @@ def draw_panel(axis: Axes, frames: Columns, x: NDArray, panel: Panel, cameras: M
     values = frames[panel.column]
     accepted = frames["status"] != "rejected"
     size = style.quiet_marker_size(len(values))
+    if panel.follow_accepted:
+        values = within(values, accepted)
     for name, number in cameras.items():
         draw_series(axis, x, values, (frames["camera"] == name) & accepted, number, size)
         off = (frames["camera"] == name) & ~accepted
@@ -78,6 +81,15 @@ def draw_panel(axis: Axes, frames: Columns, x: NDArray, panel: Panel, cameras: M
     axis.set_ylabel(panel.label)
     if panel.inverted:
         axis.invert_yaxis()
+
+
+def within(values: NDArray, accepted: NDArray[np.bool_]) -> NDArray:
+    """Move the values of frames that are not accepted to the range of the accepted ones and half of it more."""
+    good = values[accepted & np.isfinite(values)]
+    if not len(good):
+        return values
+    room = 0.5 * float(good.max() - good.min()) or 0.01
+    return np.where(accepted, values, np.clip(values, good.min() - room, good.max() + room))
 
 
 def draw_series(axis: Axes, x: NDArray, values: NDArray, rows: NDArray, number: int, size: float) -> None:

@@ -159,3 +159,10 @@ def test_saving(tmp_path, name):
 def test_other_formats_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"\.png"):
         style.save(light_curve_figure(points(5, 1)), tmp_path / "a.gif")
+
+
+def test_a_rejected_frame_does_not_set_the_scale_of_zero_points():
+    columns = frames(1)
+    columns["zero_point"] = np.where(columns["status"] == "rejected", 3.0, 25 + 0.01 * rng.random(40))
+    bottom, top = zero_points_figure(columns).axes[0].get_ylim()
+    assert top - bottom < 0.1
