@@ -28,8 +28,8 @@ MATCH_ARCSEC = 2.0
 BRIGHT_ERROR = 0.012
 """Constant stars with a smaller true error (mag) count as bright."""
 
-PERIOD_TOLERANCE = 0.01
-"""Relative difference up to which a period is the true one, or a simple multiple of it."""
+PERIOD_TOLERANCE = 0.1
+"""Cycles over the whole span of the points up to which a period is the true one, or a simple multiple of it."""
 
 Array = NDArray[Any]
 
@@ -161,7 +161,7 @@ def _variable(
         score=float(entry["score"][0]) if len(entry) else np.nan,
         period=float(star["period"]),
         period_found=period,
-        match=period_match(period, float(star["period"])),
+        match=period_match(period, float(star["period"]), float(np.ptp(seen["bjd"])) if len(seen) else 0.0),
     )
 
 
@@ -176,12 +176,16 @@ def good(flags: Array) -> Array:
     return (flags & int(BAD | Flag.BAD_FRAME)) == 0
 
 
-def period_match(found: float, true: float) -> str:
-    """Return which multiple of the true period was found: "true", "1/2", "2", "1/3", "3", "other" or ""."""
-    if not (np.isfinite(found) and np.isfinite(true)):
+def period_match(found: float, true: float, span: float) -> str:
+    """Return which multiple of the true period was found: "true", "1/2", "2", "1/3", "3", "other" or "".
+
+    `span` is the time from the first to the last point, days: what two periods differ by in cycles over it tells
+    whether the points can tell them apart.
+    """
+    if not (np.isfinite(found) and np.isfinite(true) and span > 0):
         return ""
     for name, factor in {"true": 1.0, "1/2": 0.5, "2": 2.0, "1/3": 1 / 3, "3": 3.0}.items():
-        if abs(found / (factor * true) - 1) < PERIOD_TOLERANCE:
+        if abs(span / found - span / (factor * true)) < PERIOD_TOLERANCE:
             return name
     return "other"
 

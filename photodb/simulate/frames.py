@@ -144,11 +144,11 @@ def add_noise(image: NDArray[np.float32], read_noise: float, rng: np.random.Gene
     image += noise * np.sqrt(variance)
 
 
-def hot_pixels(telescope: Telescope, number: int = 25) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+def hot_pixels(telescope: Telescope, number: int = 15) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     """Return columns, rows and rates (e-/s) of the camera's hot pixels: the same on every frame."""
     rng = np.random.default_rng([telescope.nx, telescope.ny, len(telescope.camera)])
     columns, rows = rng.integers(0, telescope.nx, number), rng.integers(0, telescope.ny, number)
-    return columns, rows, 10 ** rng.uniform(1.0, 2.3, number)
+    return columns, rows, 10 ** rng.uniform(0.5, 1.4, number)
 
 
 def _background(telescope: Telescope, exposure: Exposure) -> NDArray[np.float32]:

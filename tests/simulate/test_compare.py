@@ -91,15 +91,16 @@ def test_stars_are_matched_once_and_the_brighter_of_two_wins():
     "found,true,name",
     [
         (0.5, 0.5, "true"),
-        (0.2511, 0.5, "1/2"),
+        (0.2501, 0.5, "1/2"),
         (1.003, 0.5, "2"),
+        (0.508, 0.5, "other"),
         (0.61, 0.5, "other"),
         (np.nan, 0.5, ""),
         (1.0, np.nan, ""),
     ],
 )
 def test_periods(found, true, name):
-    assert compare.period_match(found, true) == name
+    assert compare.period_match(found, true, 10.0) == name
 
 
 def test_mixture_of_errors_has_the_scatter_of_its_draws():
