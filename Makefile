@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.photodb-ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export MPLBACKEND := Agg
 # The tests that use a database.
 EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli
@@ -12,11 +13,12 @@ EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "photodb needs Python 3.11 or later; this is %d.%d: make PYTHON=python3.12" % v[:2])'
+	@echo "making the environment in $(VENV): a minute or two"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || { \
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' build 'setuptools>=77' wheel
+	@$(PIP) --upgrade pip
+	@PYTHONWARNINGS=ignore $(PIP) --editable '.[test]' build 'setuptools>=77' wheel
 	@touch $@
 
 demo: $(READY)  ## simulate two telescopes, run the whole chain, compare with the truth
