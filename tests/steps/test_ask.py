@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 import photodb
 from photodb.core.flags import Flag
@@ -179,3 +180,24 @@ def test_the_python_door(filled):
     assert counts["n"][0] == 16
     assert set(found["source_id"]) == {filled.truth.source_id[5]}
     assert found["mag"].unit == u.mag
+
+
+def test_approximate_places_are_told_and_searched_widely(database):
+    fill(database, n_frames=4, n_stars=6)
+    with database.begin() as conn:
+        conn.execute(text("UPDATE frame SET astrometry = 'approximate', astrom_rms = NULL"))
+        conn.execute(text("UPDATE source SET approximate = true"))
+    answer = ask.light_curve(database, RA + 20 / 3600, DEC)
+    assert answer.radius_arcsec == 60.0
+    assert any("approximate" in note for note in answer.notes)
+
+
+def test_the_nearest_source_without_points_gives_way(database):
+    truth = fill(database, n_frames=4, n_stars=6)
+    with database.begin() as conn:
+        conn.execute(
+            text("DELETE FROM light_curve_point WHERE source_id = :s"), {"s": int(truth.source_id[0])}
+        )
+    answer = ask.light_curve(database, RA, DEC)
+    assert answer.source["source_id"] == truth.source_id[1]
+    assert "the nearest with calibrated points" in answer.notes[0]
