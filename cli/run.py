@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import EXIT_PARTIAL, TerminalProgress, message, pass_database
+from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
 from .position import Angle
 
 SHOWN_REJECTIONS = 20
@@ -37,6 +37,7 @@ SHOWN_REJECTIONS = 20
     show_default=True,
     help="Measure only the brightest N of each frame.",
 )
+@dry_run_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -47,6 +48,7 @@ def run(
     center: tuple[float, float] | None,
     scale: float | None,
     max_stars: int,
+    dry_run: bool,
 ) -> None:
     """Do everything: ingest the frames of PATHS (files or folders), solve, compute statistics.
 
@@ -56,11 +58,25 @@ def run(
     from photodb.steps.run import RunSettings
     from photodb.steps.run import run as run_steps
 
-    chosen = IngestSettings(camera=camera, jobs=jobs, center=center, scale=scale, max_stars=max_stars)
+    chosen = IngestSettings(
+        camera=camera, jobs=jobs, center=center, scale=scale, max_stars=max_stars, dry_run=dry_run
+    )
     report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())
+    if dry_run:
+        _tell_plan(report)
+        return
     _tell(report)
     if report.ingest.n_rejected or report.why_not_solved:
         ctx.exit(EXIT_PARTIAL)
+
+
+def _tell_plan(report: Any) -> None:
+    """Say what would be done."""
+    ingest, left = report.ingest, report.left
+    solve = ingest.n_new or left.solve
+    message(f"would ingest {ingest.n_new} of {ingest.n_files} files ({ingest.n_known} are in the archive)")
+    message("would then solve and compute statistics" if solve else "would not solve again")
+    message("nothing was written")
 
 
 def _tell(report: Any) -> None:

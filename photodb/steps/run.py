@@ -63,6 +63,8 @@ def run(
     clock.lap("ingest")
     with db.begin() as conn:
         left = todo(conn)
+    if settings.ingest.dry_run:
+        return RunReport(ingested, left=left, seconds=clock.seconds)
     solved, computed, why_not = None, None, ""
     if not left.n_frames:
         why_not = "no accepted frame to solve"

@@ -58,6 +58,8 @@ def test_the_command_tells_what_it_did(archive_url, frames, tmp_path):
     damaged = tmp_path / "damaged.fits"
     damaged.write_bytes(b"SIMPLE  =                    T" + bytes(3000))
     arguments = ["--archive", archive_url, "run", str(frames), str(damaged), "--jobs", "0"]
+    planned = CliRunner().invoke(cli, [*arguments, "--dry-run"])
+    assert "would ingest 13 of 13 files" in planned.stderr
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1, result.output
     assert "12 accepted, 1 rejected" in result.stdout
