@@ -74,7 +74,9 @@ def weak_parts(
     common.data[common.data < BRIDGE_STARS] = 0.0
     common.eliminate_zeros()
     n_parts, part = connected_components(common, directed=False)
-    on_part = (seen @ sparse.csr_array((np.ones(n_frames), (np.arange(n_frames), part)), (n_frames, n_parts))).tocsr()
+    on_part = (
+        seen @ sparse.csr_array((np.ones(n_frames), (np.arange(n_frames), part)), (n_frames, n_parts))
+    ).tocsr()
     on_part.data[:] = 1.0
     crossing = np.asarray(on_part.sum(axis=1)).ravel() > 1
     bridge = np.asarray(on_part[crossing].sum(axis=0)).ravel()

@@ -48,7 +48,7 @@ def frequency_grid(time: NDArray[np.float64]) -> NDArray[np.float64]:
     lowest, spacing = 1.5 / span, 1.0 / (OVERSAMPLING * span)
     highest = min(0.5 / max(float(np.quantile(steps, 0.1)), 1e-6), 1.0 / SHORTEST)
     n = min(int((highest - lowest) / spacing) + 1, MAX_FREQUENCIES)
-    return lowest + spacing * np.arange(max(n, 0))
+    return np.asarray(lowest + spacing * np.arange(max(n, 0)), dtype=np.float64)
 
 
 def best_period(mjd: NDArray, mag: NDArray, mag_err: NDArray) -> Period:
@@ -95,7 +95,9 @@ def _search(time: NDArray, mag: NDArray, mag_err: NDArray, frequency: NDArray) -
     )
 
 
-def _harmonic_fit(time: NDArray, mag: NDArray, mag_err: NDArray, frequency: float, n: int) -> tuple[float, float]:
+def _harmonic_fit(
+    time: NDArray, mag: NDArray, mag_err: NDArray, frequency: float, n: int
+) -> tuple[float, float]:
     """Fit a constant and `n` harmonics; returns chi2 and half the peak-to-peak of the fit over a cycle, mag."""
 
     def columns(phase: NDArray) -> NDArray:
@@ -132,7 +134,11 @@ def _alternatives(frequency: NDArray, power: NDArray, best: float, height: float
     step = float(frequency[1] - frequency[0])
     for f in tried:
         i = round((f - frequency[0]) / step)
-        near = power[max(i - OVERSAMPLING // 2, 0) : i + OVERSAMPLING // 2 + 1] if 0 <= i < power.size else power[:0]
+        near = (
+            power[max(i - OVERSAMPLING // 2, 0) : i + OVERSAMPLING // 2 + 1]
+            if 0 <= i < power.size
+            else power[:0]
+        )
         if near.size and np.nanmax(near) >= 0.8 * height and all(abs(f - 1 / p) > step for p in found):
             found.append(1.0 / f)
     return tuple(found)

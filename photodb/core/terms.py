@@ -108,7 +108,14 @@ def evaluate(
     """Return sum_k coefficients[frame, k] phi_k(x, y), shape (n,); coefficients are (n_frames, k)."""
     x, y = _columns(x, y)
     out = np.empty(x.size)
-    _evaluate(np.asarray(frame, np.uint32), x, y, np.ascontiguousarray(coefficients).ravel(), coefficients.shape[1], out)
+    _evaluate(
+        np.asarray(frame, np.uint32),
+        x,
+        y,
+        np.ascontiguousarray(coefficients).ravel(),
+        coefficients.shape[1],
+        out,
+    )
     return out
 
 
@@ -118,5 +125,7 @@ def variance(
     """Return phi^T covariance[frame] phi, shape (n,); covariances are (n_frames, k, k)."""
     x, y = _columns(x, y)
     out = np.empty(x.size)
-    _variance(np.asarray(frame, np.uint32), x, y, np.ascontiguousarray(covariance).ravel(), covariance.shape[1], out)
+    _variance(
+        np.asarray(frame, np.uint32), x, y, np.ascontiguousarray(covariance).ravel(), covariance.shape[1], out
+    )
     return out

@@ -248,7 +248,8 @@ def _star_reasons(
         elif n_obs[j] == 1:
             reasons[j] = "one point only"
         elif not state.star_ok[j]:
-            reasons[j] = f"not constant: chi2 per degree of freedom {chi2[j]:.1f}, {lost[j]} of {n_obs[j]} points clipped"
+            clipped = f"{lost[j]} of {n_obs[j]} points clipped"
+            reasons[j] = f"not constant: chi2 per degree of freedom {chi2[j]:.1f}, {clipped}"
         else:
             reasons[j] = f"fewer than two of its {n_obs[j]} points agree"
     return reasons

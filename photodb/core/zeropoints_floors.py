@@ -56,7 +56,9 @@ def fit_floor2(r2: NDArray, room: NDArray, e2: NDArray, cap2: float) -> float:
     return f2
 
 
-def bright_points(e2: NDArray, floor2: float, room: NDArray | None = None, least: float = 300.0) -> NDArray[np.bool_]:
+def bright_points(
+    e2: NDArray, floor2: float, room: NDArray | None = None, least: float = 300.0
+) -> NDArray[np.bool_]:
     """Choose the points whose photon variance is at most twice the floor's.
 
     Where these have fewer than `least` degrees of freedom (the sum of `room`, 1 - leverage; points without it), the
@@ -118,7 +120,12 @@ def group_chi2(
 
 
 def bad_stars(
-    t2: NDArray, room: NDArray, use: NDArray[np.bool_], clipped: NDArray[np.bool_], star: NDArray, n_stars: int
+    t2: NDArray,
+    room: NDArray,
+    use: NDArray[np.bool_],
+    clipped: NDArray[np.bool_],
+    star: NDArray,
+    n_stars: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Find the stars that do not behave as constants; returns (bad, chi2 per dof, share of clipped points).
 

@@ -104,7 +104,7 @@ def _frame_room(state: State) -> NDArray[np.float64]:
 def judge_frames(state: State, values: NDArray[np.float64]) -> int:
     """Give frames that scatter more than their camera an excess of their own; reject the hopeless."""
     p, s = state.problem, state.settings
-    use, counts = shared_stars(state, state.weight > 0)
+    _, counts = shared_stars(state, state.weight > 0)
     residual2, usable = _residuals2(state, values), state.usable()
     floor2 = state.floor2[p.frames.camera][p.frame]
     leverage = np.where(np.isfinite(state.leverage), state.leverage, 0.5)
@@ -119,7 +119,9 @@ def judge_frames(state: State, values: NDArray[np.float64]) -> int:
         state.extra2[i] = max(fitted - state.floor2[p.frames.camera[i]], 0.0)
         if fitted > s.max_frame_scatter**2:
             state.frame_ok[i] = False
-            state.frame_reason[i] = f"stars scatter by {np.sqrt(fitted):.3f} mag, limit {s.max_frame_scatter:g}"
+            state.frame_reason[i] = (
+                f"stars scatter by {np.sqrt(fitted):.3f} mag, limit {s.max_frame_scatter:g}"
+            )
     for i in np.flatnonzero(state.frame_ok & (counts < s.min_stars)):
         state.frame_ok[i] = False
         state.frame_reason[i] = f"{counts[i]} stars left after clipping, {s.min_stars} needed"

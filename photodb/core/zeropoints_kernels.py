@@ -74,19 +74,21 @@ def weigh_stars(start, value, var, use, c, mode, restart, star_mag, weight):  # 
 def mark_shared(start, frame, use, shared, counts):  # type: ignore[no-untyped-def]
     """Mark usable points of stars seen on two frames at least, and count such stars on each frame, in place."""
     for j in range(start.size - 1):
-        last, n_frames = -1, 0
+        last, n_frames = np.int64(-1), 0
         for n in range(start[j], start[j + 1]):
-            if use[n] and np.int64(frame[n]) != last:
-                last = np.int64(frame[n])
+            here = np.int64(frame[n])
+            if use[n] and here != last:
+                last = here
                 n_frames += 1
         if n_frames < 2:
             continue
-        last = -1
+        last = np.int64(-1)
         for n in range(start[j], start[j + 1]):
             if use[n]:
+                here = np.int64(frame[n])
                 shared[n] = True
-                if np.int64(frame[n]) != last:
-                    last = np.int64(frame[n])
+                if here != last:
+                    last = here
                     counts[last] += 1
 
 

@@ -30,7 +30,10 @@ MAX_DENSE = 15_000
 """Most unknowns of one component that are solved densely (1.8 GB a matrix)."""
 
 _STARS_AT_ONCE = 512
-_PAIR_COST, _BLAS_COST = 1.0, 0.06  # ns an element, measured on one core; only the choice of path depends on them
+_PAIR_COST, _BLAS_COST = (
+    1.0,
+    0.06,
+)  # ns an element, measured on one core; only the choice of path depends on them
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Factor:
         return np.tril(inverse) + np.tril(inverse, -1).T
 
 
-def data_matrix(problem: Problem, weight: NDArray, layout: Layout, c: int, path: str = "auto") -> NDArray[np.float64]:
+def data_matrix(
+    problem: Problem, weight: NDArray, layout: Layout, c: int, path: str = "auto"
+) -> NDArray[np.float64]:
     """Assemble the data part of component `c`, (p, p), lower triangle valid; `path` is auto, pairs or blas."""
     frames = np.flatnonzero(layout.component == c)
     stars = np.flatnonzero(layout.star_component == c)
@@ -148,7 +153,13 @@ def precondition(factors: list[Factor], rhs: NDArray) -> NDArray[np.float64]:
 
 
 def conjugate_gradients(
-    problem: Problem, weight: NDArray, layout: Layout, factors: list[Factor], rhs: NDArray, tolerance: float, limit: int
+    problem: Problem,
+    weight: NDArray,
+    layout: Layout,
+    factors: list[Factor],
+    rhs: NDArray,
+    tolerance: float,
+    limit: int,
 ) -> tuple[NDArray[np.float64], int]:
     """Solve the reduced system by preconditioned conjugate gradients.
 

@@ -43,7 +43,9 @@ def _check(measurements: Measurements, frames: Frames) -> None:
     if len(measurements) == 0:
         return
     if measurements.frame.min() < 0 or measurements.frame.max() >= len(frames):
-        raise ValueError(f"Measurements.frame runs to {measurements.frame.max()}, but there are {len(frames)} frames")
+        raise ValueError(
+            f"Measurements.frame runs to {measurements.frame.max()}, but there are {len(frames)} frames"
+        )
     if measurements.star.min() < 0:
         raise ValueError("Measurements.star is negative")
 

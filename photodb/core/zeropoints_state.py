@@ -128,7 +128,9 @@ def weigh(state: State, mode: int, restart: bool) -> NDArray[np.float64]:
     values = state.values()
     use, _ = shared_stars(state, state.usable())
     c = state.settings.tukey_c
-    weigh_stars(state.problem.start, values, state.variance(), use, c, mode, restart, state.star_mag, state.weight)
+    weigh_stars(
+        state.problem.start, values, state.variance(), use, c, mode, restart, state.star_mag, state.weight
+    )
     return values
 
 
@@ -163,7 +165,7 @@ def update_terms(state: State, values: NDArray[np.float64], tolerance: float, fr
         state.factors = factorise(state.problem, full_weights(state), state.layout)
     step, gradient, state.star_mag = _newton_step(state, values, state.weight, tolerance)
     state.coefficients = state.coefficients + step
-    return float(np.sqrt(max(-(step @ gradient), 0.0)))
+    return float(np.sqrt(max(-float(step @ gradient), 0.0)))
 
 
 def least_squares_residuals(state: State, values: NDArray[np.float64]) -> NDArray[np.float64]:

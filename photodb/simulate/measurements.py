@@ -59,7 +59,8 @@ def _magnitudes(rng: np.random.Generator, s: SurveySettings) -> NDArray[np.float
     """Draw magnitudes from a luminosity function rising by 0.3 dex a magnitude."""
     u = rng.random(s.n_stars)
     low, high = 10 ** (0.3 * s.brightest), 10 ** (0.3 * s.faintest)
-    return np.log10(low + u * (high - low)) / 0.3
+    mags: NDArray[np.float64] = np.log10(low + u * (high - low)) / 0.3
+    return mags
 
 
 def _variability(rng: np.random.Generator, kind: int, time: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,7 +105,7 @@ def simulate_survey(settings: SurveySettings | None = None, seed: int = 0) -> Su
     variable = rng.random(s.n_stars) < s.variables
     change = np.zeros((s.n_stars, s.n_frames))
     for j in np.flatnonzero(variable):
-        change[j] = _variability(rng, j % 3, time)
+        change[j] = _variability(rng, int(j) % 3, time)
     stars, frames, xs, ys = [], [], [], []
     for i in range(s.n_frames):
         offset = star_xy - pointing[i]

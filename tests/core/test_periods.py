@@ -25,7 +25,11 @@ def test_an_eclipsing_star_gets_its_whole_period():
     rng = np.random.default_rng(3)
     t, period = nights(rng, 12, 60), 0.713
     phase = t / period % 1.0
-    m = 12 + 0.5 * np.exp(-0.5 * ((phase - 0.25) / 0.05) ** 2) + 0.25 * np.exp(-0.5 * ((phase - 0.75) / 0.05) ** 2)
+    m = (
+        12
+        + 0.5 * np.exp(-0.5 * ((phase - 0.25) / 0.05) ** 2)
+        + 0.25 * np.exp(-0.5 * ((phase - 0.75) / 0.05) ** 2)
+    )
     found = best_period(t, m + rng.normal(0, 0.01, t.size), np.full(t.size, 0.01))
     assert found.period == pytest.approx(period, rel=2e-3)
 

@@ -84,7 +84,9 @@ def _local_z(mag, value, floor, z):  # type: ignore[no-untyped-def]
 def local_z(mag: NDArray, index: NDArray, n_obs: NDArray, logarithmic: bool = True) -> NDArray[np.float64]:
     """Return z of an index against neighbours in magnitude, (n,); NaN where the index is, or with too few stars."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.log(np.where(index > 0, index, np.nan)) if logarithmic else np.asarray(index, dtype=np.float64)
+        value = (
+            np.log(np.where(index > 0, index, np.nan)) if logarithmic else np.asarray(index, dtype=np.float64)
+        )
     good = np.flatnonzero(np.isfinite(value) & np.isfinite(mag))
     z = np.full(mag.size, np.nan)
     if good.size < FEWEST_STARS:
@@ -97,7 +99,9 @@ def local_z(mag: NDArray, index: NDArray, n_obs: NDArray, logarithmic: bool = Tr
     return z
 
 
-def _passes(z: dict[str, NDArray], n3_runs: NDArray) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+def _passes(
+    z: dict[str, NDArray], n3_runs: NDArray
+) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
     """Return each criterion with who passes it and the z that it lends to the score."""
     iqr, mad, clipped, sigma = z["iqr"], z["mad"], z["clipped_sigma"], z["sigma"]
     eta = z["inverse_von_neumann"]

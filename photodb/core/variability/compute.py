@@ -53,7 +53,11 @@ def _compute(start, time, mag, mag_err, out):  # type: ignore[no-untyped-def]
     for j in range(start.size - 1):
         if start[j + 1] - start[j] < 2:
             continue
-        t, m, e = time[start[j] : start[j + 1]], mag[start[j] : start[j + 1]], mag_err[start[j] : start[j + 1]]
+        t, m, e = (
+            time[start[j] : start[j + 1]],
+            mag[start[j] : start[j + 1]],
+            mag_err[start[j] : start[j + 1]],
+        )
         out[j, 0] = s.mean_mag(t, m, e)
         out[j, 1] = s.median_mag(t, m, e)
         out[j, 2] = s.weighted_mean(t, m, e)

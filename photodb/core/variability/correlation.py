@@ -175,7 +175,9 @@ def _abbe(m):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def excess_abbe(t, m, e):  # type: ignore[no-untyped-def]
-    """Mean Abbe value of windows of an eighth of the span, minus the whole (Mowlavi 2014, doi:10.1051/0004-6361/201322648).
+    """Mean Abbe value of windows of an eighth of the span, minus that of the whole.
+
+    Mowlavi 2014, doi:10.1051/0004-6361/201322648.
 
     Windows are centred on each point; those of fewer than 5 points do not count; NaN if none has.
     """
@@ -196,7 +198,10 @@ def excess_abbe(t, m, e):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def s_b(t, m, e):  # type: ignore[no-untyped-def]
-    """S_B: squared sums of residuals of one sign in a row (Figuera Jaimes et al. 2013, doi:10.1051/0004-6361/201220824)."""
+    """S_B: squared sums of residuals of one sign in a row.
+
+    Figuera Jaimes et al. 2013, doi:10.1051/0004-6361/201220824.
+    """
     mean = weighted_mean(t, m, e)
     total, group, n_groups = 0.0, 0.0, 0
     side = 0.0

@@ -1,0 +1,43 @@
+"""photodb period: the period of a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .common import SkyCommand, format_option, message, pass_database, write_table
+from .position import Angle
+
+
+@click.command(cls=SkyCommand)
+@pass_database
+@click.argument("ra", type=Angle("RA"), required=False)
+@click.argument("dec", type=Angle("Dec"), required=False)
+@click.option("--source", type=int, metavar="ID", help="This source, instead of a position.")
+@click.option("--radius", type=float, metavar="ARCSEC", help="How far the source may be from the position.")
+@click.option("--band", metavar="NAME", help="Only this band.")
+@format_option()
+def period(
+    db: Any,
+    ra: float | None,
+    dec: float | None,
+    source: int | None,
+    radius: float | None,
+    band: str | None,
+    fmt: str,
+) -> None:
+    """Search the period of the source at RA DEC (degrees, or sexagesimal), or of --source, band by band."""
+    from photodb.steps import periods
+
+    if (source is None) == (ra is None or dec is None):
+        raise click.UsageError("give either RA DEC or --source ID")
+    if source is not None:
+        found = periods.period_of_source(db, source, band)
+    else:
+        assert ra is not None
+        assert dec is not None
+        found, notes = periods.period_at(db, ra, dec, radius, band)
+        for note in notes:
+            message(note)
+    write_table(found, fmt)
