@@ -80,7 +80,7 @@ def server() -> Iterator[TestServer]:
     try:
         yield from _with_template(TestServer(dict(embedded.conninfo("postgres"))))
     finally:
-        lease.release()
+        lease.close()
         embedded.stop(force=True)
         shutil.rmtree(folder)
 

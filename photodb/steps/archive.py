@@ -60,7 +60,7 @@ def init_embedded(directory: Path) -> InitReport:
     else:
         where = ArchiveLocation(directory, None, str(file))
     assert where.directory is not None
-    EmbeddedServer(where.directory, where.server).lease().release()
+    EmbeddedServer(where.directory, where.server).lease().close()
     report = _make_tables(where, file)
     if not file.exists():
         _write(file, f'{HEAD_LINE}[archive]\ndirectory = "."\n{POSTGRES_HINT}', 0o644)

@@ -169,13 +169,15 @@ def _database(where: ArchiveLocation) -> Iterator[Finding]:
     except PhotodbError as error:
         yield Finding("server", "fail", str(error))
         return
-    looks: list[Callable[[Database], Finding]] = [_server, _schema, _rights, _runs]
+    looks: list[Callable[[Database], Finding]] = [_server, _rights, _schema, _runs]
     with db:
         for look in looks:
             try:
-                yield look(db)
+                finding = look(db)
             except PhotodbError as error:
-                yield Finding(look.__name__.strip("_"), "fail", str(error))
+                finding = Finding(look.__name__.strip("_"), "fail", str(error))
+            yield finding
+            if finding.state == "fail":  # what follows would only fail too
                 return
 
 

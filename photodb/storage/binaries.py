@@ -54,7 +54,7 @@ def wheel_root() -> Path | None:
 
 
 def candidate_folders(machine_first: bool = False) -> Iterator[Path]:
-    """Give the folders that may hold PostgreSQL's programs: the wheel's, then the machine's, or the reverse.
+    """Give the folders that may hold PostgreSQL's programs: the wheel's, then the machine's, or reversed.
 
     PHOTODB_PG_BIN, where set, is the only one.
     """

@@ -81,7 +81,7 @@ class Database:
         """Close all connections and let go of the embedded server; a second call does nothing."""
         self.engine.dispose()
         if self._lease is not None:
-            self._lease.release()
+            self._lease.close()
 
     def __enter__(self) -> Database:
         return self

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ CLIENTS_LOCK = "lock"
 START_LOCK = "start.lock"
 KEEPER_LOCK = "keeper.lock"
 KEEP_MARK = "keep"
+PID_FILE = "postmaster.pid"
 
 
 def take(home: Path, name: str, how: int) -> int | None:
     """Lock a file of the server's folder and return it opened; None if it is taken or the folder is gone."""
     try:
-        lock = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(home / name, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
@@ -42,44 +44,89 @@ def last_use(home: Path) -> float:
         return 0.0
 
 
-def stop_if_idle(home: Path, seen: float, stop: list[str], options: dict[str, Any]) -> bool:
-    """Stop the server if nobody came since `seen`; return whether the keeper is done."""
-    null = subprocess.DEVNULL
-    start = take(home, START_LOCK, fcntl.LOCK_EX)
-    if start is None:
-        return True
+def postmaster_pid(data: Path) -> int | None:
+    """Return the pid of the live server of a data folder; None if there is none."""
+    pid = recorded_pid(data)
+    return pid if pid is not None and is_server_of(pid, data) else None
+
+
+def recorded_pid(data: Path) -> int | None:
+    """Return the process that the data folder's pid file names; None without one."""
     try:
-        clients = take(home, CLIENTS_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if clients is None:
+        return abs(int((data / PID_FILE).read_text().split("\n", 1)[0]))
+    except (OSError, ValueError):
+        return None
+
+
+def is_server_of(pid: int, data: Path) -> bool:
+    """Tell whether a process lives and works in the data folder, as a server does."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state in "ZX":
             return False
-        try:
-            if last_use(home) != seen:
-                return False
-            if not (home / KEEP_MARK).exists():
-                subprocess.run(stop, check=False, cwd="/", stdin=null, stdout=null, stderr=null, **options)
-            return True
-        finally:
-            os.close(clients)
-    finally:
-        os.close(start)
+        return os.path.samefile(os.readlink(f"/proc/{pid}/cwd"), data)
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists() and _answers(pid)
+    except (PermissionError, IndexError):
+        return _answers(pid)
 
 
-def main(home: Path, idle_seconds: float, stop: list[str], options: dict[str, Any]) -> None:
-    """Wait until the server is idle, then stop it."""
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def is_idle(home: Path, seen: float) -> bool:
+    """Tell whether nobody uses the server, nor did since `seen`; the caller holds the start lock.
+
+    Clients come by the start lock too, so that the answer holds until it is let go.
+    """
+    clients = take(home, CLIENTS_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if clients is None:
+        return not home.exists()
+    os.close(clients)
+    return last_use(home) == seen
+
+
+def keep_watch(home: Path, data: Path, idle_seconds: float, stop: Callable[[], object]) -> None:
+    """Wait until the server is idle, then stop it, unless it is to be kept or is dead already.
+
+    The keeper's lock is let go before the start lock, so that the next client starts a keeper of its own.
+    """
     own = take(home, KEEPER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if own is None:
-        return
-    done = False
-    while not done:
+    while own is not None:
         clients = take(home, CLIENTS_LOCK, fcntl.LOCK_EX)  # waits until nobody holds it
         if clients is None:
             return
         seen = last_use(home)
         os.close(clients)
         time.sleep(idle_seconds)
-        done = stop_if_idle(home, seen, stop, options)
-    os.close(own)
+        start = take(home, START_LOCK, fcntl.LOCK_EX)
+        if start is None:
+            return
+        if is_idle(home, seen):
+            if not (home / KEEP_MARK).exists() and postmaster_pid(data) is not None:
+                stop()
+            os.close(own)
+            own = None
+        os.close(start)
+
+
+def main(home: str, data: str, idle_seconds: str, stop: str, options: str) -> None:
+    """Watch a server; `stop` and `options` are JSON: the command that stops it and who runs it."""
+    null = subprocess.DEVNULL
+    user: dict[str, Any] = json.loads(options)
+
+    def stop_it() -> None:
+        subprocess.run(json.loads(stop), check=False, cwd="/", stdin=null, stdout=null, stderr=null, **user)
+
+    keep_watch(Path(home), Path(data), float(idle_seconds), stop_it)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3]), json.loads(sys.argv[4]))
+    main(*sys.argv[1:6])

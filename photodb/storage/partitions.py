@@ -58,10 +58,7 @@ def partitions(conn: Connection, table: str) -> list[str]:
 
 def _frame_range(conn: Connection, frame_id: int) -> tuple[int, int, int]:
     """Return number, first frame and first frame after of the partition of a frame."""
-    size = conn.info.get("frames_per_partition")
-    if size is None:
-        size = conn.scalar(text("SELECT frames_per_partition FROM archive"))
-        conn.info["frames_per_partition"] = size
+    size: int = conn.scalar(text("SELECT frames_per_partition FROM archive"))  # type: ignore[assignment]
     number = frame_id // size
     return number, number * size, (number + 1) * size
 

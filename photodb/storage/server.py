@@ -25,8 +25,9 @@ from photodb.errors import ConfigurationError, StorageError
 from photodb.storage import keeper, places
 from photodb.storage.binaries import Binaries, find_binaries
 from photodb.storage.cluster import DATABASE, USER, make_cluster
+from photodb.storage.keeper import postmaster_pid
 from photodb.storage.places import Place
-from photodb.storage.postmaster import mend_stale_pid, postmaster_pid
+from photodb.storage.postmaster import mend_stale_pid
 from photodb.storage.serverconf import write_configuration
 from photodb.storage.serveruser import ServerUser, named_user, server_user
 
@@ -42,12 +43,12 @@ IDLE_SECONDS = 10.0
 
 
 class Lease:
-    """A client's hold on a running server; the server stays up until it is released or its process dies."""
+    """A client's hold on a running server; the server stays up until it is closed or its process dies."""
 
     def __init__(self, lock: int) -> None:
         self._lock: int | None = lock
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let go of the server; a second call does nothing."""
         if self._lock is not None:
             os.close(self._lock)
@@ -141,7 +142,7 @@ class EmbeddedServer:
         """Start the server and keep it up until `stop`."""
         places.make_home(self.home)
         (self.home / keeper.KEEP_MARK).touch(mode=0o600)
-        self.lease().release()
+        self.lease().close()
 
     def stop(self, force: bool = False) -> None:
         """Stop the server; StorageError if clients use it and `force` is not given."""
@@ -230,21 +231,13 @@ class EmbeddedServer:
         binaries = self._binaries(place, user)
         data = Path(place.data)
         write_configuration(data, place.socket, self.settings, user)
-        argv = [
-            binaries.program("pg_ctl"),
-            "-D",
-            place.data,
-            "-l",
-            str(place.log),
-            "-w",
-            "-t",
-            str(START_SECONDS),
-        ]
+        argv = [binaries.program("pg_ctl"), "-D", place.data, "-l", str(place.log)]
+        argv += ["-w", "-t", str(START_SECONDS), "start"]
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             mend_stale_pid(data)
             seen = place.log.stat().st_size if place.log.exists() else 0
-            done = user.run([*argv, "start"])
+            done = user.run(argv)
             if self._ping() == Ping.OK:
                 return
             words = _new_words(place.log, seen) or done.stderr.strip() or done.stdout.strip()
@@ -258,8 +251,10 @@ class EmbeddedServer:
     def _stop(self) -> None:
         place = self._place()
         user = self._user(place)
-        if self._ping() == Ping.NO_RESPONSE and postmaster_pid(Path(place.data)) is None:
-            return
+        if postmaster_pid(Path(place.data)) is None:
+            if self._ping() == Ping.NO_RESPONSE:
+                return
+            raise StorageError(f"the server of {place.data} runs in another container; stop it there")
         command = self._stop_command(place, user)
         user.run(command, timeout=START_SECONDS + 60)
         if self._ping() != Ping.NO_RESPONSE:
@@ -267,17 +262,8 @@ class EmbeddedServer:
 
     def _stop_command(self, place: Place, user: ServerUser) -> list[str]:
         binaries = self._binaries(place, user)
-        return [
-            binaries.program("pg_ctl"),
-            "-D",
-            place.data,
-            "-m",
-            "fast",
-            "-w",
-            "-t",
-            str(START_SECONDS),
-            "stop",
-        ]
+        argv = [binaries.program("pg_ctl"), "-D", place.data, "-m", "fast"]
+        return [*argv, "-w", "-t", str(START_SECONDS), "stop"]
 
     def _watch(self) -> None:
         """See to it that a keeper watches the server."""
@@ -292,17 +278,10 @@ class EmbeddedServer:
         stop = json.dumps(user.command(self._stop_command(place, user)))
         options = json.dumps(user.popen_options())
         quiet = subprocess.DEVNULL
-        argv = [
-            sys.executable,
-            "-I",
-            "-S",
-            keeper.__file__,
-            str(self.home),
-            str(self.idle_seconds),
-            stop,
-            options,
-        ]
-        subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True)
+        argv = [sys.executable, "-I", "-S", keeper.__file__, str(self.home), place.data]
+        argv += [str(self.idle_seconds), stop, options]
+        with contextlib.suppress(OSError):  # without a keeper the server only stays up
+            subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True)
 
     def _move_socket(self, place: Place, user: ServerUser) -> Place:
         """Choose a new folder for a socket whose folder is gone; a server at the old one is stopped."""
