@@ -94,9 +94,13 @@ def thin(points: NDArray, radius: NDArray) -> NDArray[np.bool_]:
 
 
 def star_width(
-    data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], n_stars: int = 120
+    data: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    n_stars: int = 120,
+    default: float = START_FWHM,
 ) -> float:
-    """Return the median FWHM (px) of bright unsaturated stars, `START_FWHM` where there are fewer than three."""
+    """Return the median FWHM (px) of bright unsaturated stars, `default` where there are fewer than three."""
     found = candidates(data, noise, START_FWHM, 15.0, border=8)
     if len(found) < 3:
         found = candidates(data, noise, START_FWHM, 7.0, border=8)
@@ -106,9 +110,9 @@ def star_width(
     found = found[cores(data, data, bad, found[:, 0], found[:, 1], 1, np.inf)[:, 3] < HOT_SHARPNESS]
     chosen = _spread(found, data.shape)[: 2 * n_stars]
     if len(chosen) < 3:
-        return START_FWHM
+        return default
     shape = moments(data, chosen[:, 0], chosen[:, 1], START_FWHM / FWHM_PER_SIGMA, True)
-    return _typical_width(shape[:, 2], shape[:, 3], shape[:, 4], n_stars)
+    return _typical_width(shape[:, 2], shape[:, 3], shape[:, 4], n_stars, default)
 
 
 def _spread(found: NDArray, shape: tuple[int, ...], cells: int = 8, most: int = 5) -> NDArray:
@@ -121,14 +125,14 @@ def _spread(found: NDArray, shape: tuple[int, ...], cells: int = 8, most: int = 
     return found[np.sort(order[rank < most])]
 
 
-def _typical_width(xx: NDArray, yy: NDArray, xy: NDArray, n_stars: int) -> float:
+def _typical_width(xx: NDArray, yy: NDArray, xy: NDArray, n_stars: int, default: float) -> float:
     """Return the median FWHM of the stars, needles and what is far wider than the narrow third left out."""
     root = np.hypot((xx - yy) / 2, xy)
     minor, major = (xx + yy) / 2 - root, (xx + yy) / 2 + root
     fwhm = FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (xx + yy), 0))
     fwhm = fwhm[np.isfinite(fwhm) & (fwhm > 0.8) & (minor > NEEDLE * major)][:n_stars]
     if len(fwhm) < 3:
-        return START_FWHM
+        return default
     fwhm = fwhm[fwhm < WIDEST * np.quantile(fwhm, 0.3)]
     middle = np.median(fwhm)
     clipped = fwhm[np.abs(fwhm - middle) < 3 * 1.4826 * np.median(np.abs(fwhm - middle)) + 0.2]

@@ -69,6 +69,7 @@ class CameraDescription:
     hdu: int | str | None = None
     checksum: str = "require"  # require, ignore
     psf_grid: int = 1
+    aperture: float | None = None  # px, radius of the main aperture; the others are fixed multiples of it
     default_filter: str = ""  # band where the filter card is missing
     header: HeaderMap = field(default_factory=HeaderMap)
     bands: dict[str, str] = field(default_factory=dict)  # filter as in the header -> band
@@ -125,7 +126,7 @@ def _check(d: CameraDescription, where: str) -> None:
         problems.append("header.time needs one card, or two (date, time of day)")
     if d.checksum not in ("require", "ignore"):
         problems.append(f"checksum {d.checksum!r}, require or ignore needed")
-    for name in ("pixel_scale", "gain", "saturation", "aperture_area", "linear_limit"):
+    for name in ("pixel_scale", "gain", "saturation", "aperture_area", "linear_limit", "aperture"):
         value = getattr(d, name)
         if value is not None and not (isinstance(value, int | float) and value > 0):
             problems.append(f"{name} {value!r} must be a positive number")

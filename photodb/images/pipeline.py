@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.ephemeris import Place, place_at
 from ..core.tangent import TangentWCS
@@ -25,7 +26,7 @@ from ..errors import FrameError
 from . import cards, fits
 from .describe import describe
 from .headers import CameraDescription, recognise
-from .measure import Measured, measure
+from .measure import Measured, frame_fwhm, measure
 from .quality import Quality, quality
 from .reduce import reduce_frame
 
@@ -174,7 +175,9 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     measured = None
     wcs = None
     if exposure.kind == "science":
-        measured = measure(reduced, gain, max_stars=settings.max_stars, threshold=settings.threshold)
+        measured = measure(
+            reduced, gain, aperture=d.aperture, max_stars=settings.max_stars, threshold=settings.threshold
+        )
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
@@ -219,8 +222,24 @@ class _Watch:
         self._last = now
 
 
-def sample_pixels(path: Path, description: CameraDescription) -> Any:
-    """Return the raw data section and header of a frame, to estimate gain and the like; FrameError as `read_frame`."""
+@dataclass(frozen=True)
+class Sample:
+    """A frame looked at to complete its camera's description."""
+
+    raw: NDArray  # (ny, nx) ADU, data section
+    header: Any
+    fwhm: float  # px; NaN where no star tells
+
+
+def sample_frame(path: Path, description: CameraDescription) -> Sample:
+    """Read a frame to estimate gain, saturation and aperture of its camera.
+
+    Raises
+    ------
+    FrameError : as `read_frame`.
+    """
     frame = fits.read_frame(path, description.hdu, verify=description.checksum == "require")
     exposure = cards.read_exposure(frame.header, description)
-    return reduce_frame(frame, description, exposure).raw, frame.header
+    reduced = reduce_frame(frame, description, exposure)
+    fwhm = frame_fwhm(reduced) if exposure.kind == "science" else float("nan")
+    return Sample(reduced.raw, frame.header, fwhm)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from photodb.errors import FrameError
 from photodb.images.describe import complete
-from photodb.images.headers import CameraDescription
-from photodb.images.pipeline import Scanned, sample_pixels
+from photodb.images.headers import CameraDescription, with_assumed
+from photodb.images.measure import APERTURE_FWHM
+from photodb.images.pipeline import Scanned, sample_frame
 from photodb.storage import instruments
 from photodb.storage.engine import Database
 
-SAMPLE_FRAMES = 3
+SAMPLE_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,22 @@ def settle_cameras(db: Database, run_id: int, scanned: list[Scanned], assumed: l
 
 
 def _completed(description: CameraDescription, scanned: list[Scanned]) -> CameraDescription:
-    """Estimate gain, read noise and saturation from a few science frames, spread over the files."""
+    """Estimate gain, read noise, saturation and aperture from a few science frames, spread over the files."""
     science = [s for s in scanned if s.kind == "science"] or scanned
     chosen = [science[k] for k in np.unique(np.linspace(0, len(science) - 1, SAMPLE_FRAMES).astype(int))]
-    pixels = []
-    header = None
+    samples = []
     for s in chosen:
-        try:
-            data, header = sample_pixels(s.path, description)
-        except FrameError:
-            continue  # its own row will say why
-        pixels.append(data)
-    return complete(description, pixels, header) if header is not None else description
+        with contextlib.suppress(FrameError):  # its own row will say why
+            samples.append(sample_frame(s.path, description))
+    if not samples:
+        return description
+    description = complete(description, [s.raw for s in samples], samples[-1].header)
+    fwhm = np.array([s.fwhm for s in samples])
+    if description.aperture is None and np.isfinite(fwhm).any():
+        typical = float(np.nanmedian(fwhm))
+        how = f"{APERTURE_FWHM} times the FWHM of {len(samples)} frames, {typical:.2f} px"
+        description = with_assumed(description, aperture=(round(APERTURE_FWHM * typical, 2), how))
+    return description
 
 
 def _told(description: CameraDescription, scanned: list[Scanned]) -> list[str]:
