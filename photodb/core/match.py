@@ -54,7 +54,7 @@ class Affine:
 
     def inverse(self) -> Affine:
         """Return the inverse map."""
-        m = np.linalg.inv(self.matrix)
+        m: NDArray[np.float64] = np.linalg.inv(self.matrix).astype(np.float64)
         return Affine(m, -m @ self.offset)
 
     def after(self, first: Affine) -> Affine:

@@ -22,7 +22,11 @@ class Field:
     ):
         z = (self.stars - offset) @ np.array([1, 1j])
         z = (z.conj() if mirror else z) * scale * np.exp(1j * np.radians(rotation))
-        p = np.column_stack([z.real, z.imag]) + [NX / 2, NY / 2] + self.rng.normal(0, noise, (len(z), 2))
+        p = (
+            np.column_stack([z.real, z.imag])
+            + np.array([NX / 2, NY / 2])
+            + self.rng.normal(0, noise, (len(z), 2))
+        )
         seen = (p > 0).all(axis=1) & (p[:, 0] < NX) & (p[:, 1] < NY) & (self.rng.random(len(p)) > missing)
         p, f = p[seen], self.flux[seen] * self.rng.lognormal(0, 0.1, seen.sum())
         n = int(false * len(p))
@@ -65,7 +69,7 @@ def test_a_shift_is_voted_for_and_noise_is_not():
     rng = np.random.default_rng(3)
     p = rng.uniform(0, 600, (100, 2))
     voted = vote_shift(
-        p, np.vstack([p[:60] + [-80.0, 33.0], rng.uniform(0, 600, (40, 2))]), reach=200, bin_size=3
+        p, np.vstack([p[:60] + np.array([-80.0, 33.0]), rng.uniform(0, 600, (40, 2))]), reach=200, bin_size=3
     )
     assert voted is not None and np.hypot(*(voted.offset - [-80, 33])) < 1.0
     assert vote_shift(p, rng.uniform(0, 600, (100, 2)), reach=200, bin_size=3) is None
