@@ -169,6 +169,7 @@ def _flags(
         Flag.EDGE
     )
     flags[core[:, 2] > 0] |= Flag.BAD_PIXEL
+    flags[core[:, 0] > frame.linear_limit] |= Flag.NONLINEAR
     flags[~(best > 0)] |= Flag.NEGATIVE
     tree = cKDTree(np.column_stack([x, y]))
     for i, j in tree.query_pairs(radius + fwhm):

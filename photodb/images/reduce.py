@@ -21,6 +21,7 @@ class ReducedFrame:
     data: NDArray[np.float32]  # (ny, nx) ADU, bias taken off, bad pixels 0
     bad: NDArray[np.bool_]  # (ny, nx) saturated or not finite
     saturation: float  # ADU, of raw
+    linear_limit: float  # ADU, of raw; infinite if unknown
     x_first: int  # px, first column of the section on the frame
     y_first: int
 
@@ -52,4 +53,5 @@ def reduce_frame(frame: RawFrame, d: CameraDescription, exposure: Exposure) -> R
         raise FrameError(
             "saturated", f"{bad.mean():.0%} of the pixels are saturated or not finite; at most 50 % allowed"
         )
-    return ReducedFrame(raw, data, bad, level, area[1].start, area[0].start)
+    linear = d.linear_limit if d.linear_limit else np.inf
+    return ReducedFrame(raw, data, bad, level, linear, area[1].start, area[0].start)

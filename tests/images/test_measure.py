@@ -14,9 +14,9 @@ from .sky_frames import star_image
 GAIN = 2.0
 
 
-def reduced(counts, saturation=60000.0):
+def reduced(counts, saturation=60000.0, linear=np.inf):
     raw = np.clip(np.round(counts), 0, 65535).astype(np.uint16)
-    return ReducedFrame(raw, raw.astype(np.float32), raw >= saturation, saturation, 0, 0)
+    return ReducedFrame(raw, raw.astype(np.float32), raw >= saturation, saturation, linear, 0, 0)
 
 
 def pair(found, x, y, radius=2.0):
@@ -125,7 +125,8 @@ def test_edges_blends_and_bad_pixels_are_flagged():
         return total / (2 * np.pi * 1.36**2) * np.exp(-0.5 * ((xx - px) ** 2 + (yy - py) ** 2) / 1.36**2)
 
     counts = counts + star(2.0, 200.0, 20000) + star(x[0] + 5.5, y[0], 20000)
-    found = measure(reduced(counts), GAIN).detections
+    found = measure(reduced(counts, linear=np.sort(counts[20:-20, 20:-20].ravel())[-3]), GAIN).detections
+    assert found.flags[0] & Flag.NONLINEAR and not found.flags[10] & Flag.NONLINEAR
     edge = np.argmin(np.hypot(found.x - 2, found.y - 200))
     blend = np.argmin(np.hypot(found.x - x[0] - 5.5, found.y - y[0]))
     alone = np.argmin(np.hypot(found.x - x[5], found.y - y[5]))
