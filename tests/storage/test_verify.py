@@ -96,6 +96,13 @@ def test_no_magnitude_without_a_raw_one(database):
         ("another", 1, "1 h", False),
         ("another", 1, "25 h", True),
     ],
+    ids=(
+        "alive",
+        "gone",
+        "reused",
+        "elsewhere",
+        "elsewhere for long",
+    ),  # not the numbers, which workers differ in
 )
 def test_runs_that_were_cut_off(database, host, pid, age, stale):
     with database.begin() as conn:
