@@ -14,6 +14,7 @@ from pathlib import Path
 
 from photodb.errors import StorageError
 from photodb.storage.binaries import Binaries, wheel_root
+from photodb.storage.keeper import postmaster_pid
 from photodb.storage.serveruser import ServerUser
 
 LONGEST_SOCKET_FOLDER = 80
@@ -26,11 +27,22 @@ PLACE_FILE = "place.json"
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data and the socket of a server are, and which user runs it ('' for the caller itself)."""
+    """Where the data and the socket of a server are.
+
+    Attributes
+    ----------
+    data, socket : str
+        Their folders.
+    user : str
+        The user that runs the server; '' for the caller itself.
+    home : str
+        The server's folder when this was written; another one now if the archive was moved or copied.
+    """
 
     data: str
     socket: str
     user: str = ""
+    home: str = ""
 
     @property
     def log(self) -> Path:
@@ -42,12 +54,12 @@ def read_place(home: Path) -> Place | None:
     """Read where the server of an archive is; None if there is none yet."""
     try:
         raw = json.loads((home / PLACE_FILE).read_text())
-        return Place(str(home / raw["data"]), str(home / raw["socket"]), raw["user"])
+        return Place(str(home / raw["data"]), str(home / raw["socket"]), raw["user"], raw["home"])
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(
-            f"{home / PLACE_FILE} cannot be read ({error}); it should hold data, socket and user"
+            f"{home / PLACE_FILE} cannot be read ({error}); it should hold data, socket, user and home"
         ) from error
     except OSError as error:
         raise StorageError(
@@ -58,7 +70,8 @@ def read_place(home: Path) -> Place | None:
 def write_place(home: Path, place: Place) -> None:
     """Write where the server is, whole or not at all; what lies below the archive moves with it."""
     new = home / (PLACE_FILE + ".new")
-    raw = {"data": _below(home, place.data), "socket": _below(home, place.socket), "user": place.user}
+    raw = {"data": _below(home, place.data), "socket": _below(home, place.socket)}
+    raw |= {"user": place.user, "home": str(home.resolve())}
     new.write_text(json.dumps(raw, indent=1) + "\n")
     new.replace(home / PLACE_FILE)
 
@@ -136,10 +149,27 @@ def choose_socket_folder(data: Path, user: ServerUser) -> Path:
     return folder
 
 
-def socket_folder_is_safe(place: Place, owner: int) -> bool:
-    """Tell whether the recorded socket folder still serves; StorageError if it is not private any more."""
+def check_not_a_copy(home: Path, place: Place) -> None:
+    """Check that an archive whose data lie elsewhere is not a copy, which would share them with its original."""
+    elsewhere = not Path(place.data).is_relative_to(home)
+    if elsewhere and place.home != str(home.resolve()) and (Path(place.home) / PLACE_FILE).exists():
+        raise StorageError(
+            f"{home} is a copy of {place.home}, but the data are in {place.data}, which copying left out; "
+            "copy an archive with 'photodb db dump' and 'photodb db restore'"
+        )
+
+
+def socket_folder_is_safe(home: Path, place: Place, owner: int) -> bool:
+    """Tell whether the recorded socket folder still serves; StorageError if it is not private any more.
+
+    One that lies elsewhere and was recorded by another folder is the original's, of which this is a copy, unless
+    this archive's own server works there.
+    """
     folder = Path(place.socket)
     if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER or not os.path.lexists(folder):
+        return False
+    moved = not folder.is_relative_to(home) and place.home != str(home.resolve())
+    if moved and postmaster_pid(Path(place.data)) is None:
         return False
     check_private(folder, owner)
     return True

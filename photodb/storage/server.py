@@ -139,7 +139,8 @@ class EmbeddedServer:
                 self._watch()
 
     def keep(self) -> None:
-        """Start the server and keep it up until `stop`."""
+        """Start the server and keep it up until `stop`; ConfigurationError if there is none yet."""
+        self._place()
         places.make_home(self.home)
         (self.home / keeper.KEEP_MARK).touch(mode=0o600)
         self.lease().close()
@@ -214,10 +215,11 @@ class EmbeddedServer:
     def _start(self) -> None:
         """Bring the server up; the caller holds the start lock."""
         if not self.exists():
-            make_cluster(self.home)
+            make_cluster(self.home, sync=self.settings.get("fsync") != "off")
         place = self._place()
         user = self._user(place)
-        if not places.socket_folder_is_safe(place, user.owner):
+        places.check_not_a_copy(self.home, place)
+        if not places.socket_folder_is_safe(self.home, place, user.owner):
             place = self._move_socket(place, user)
         deadline = time.monotonic() + START_SECONDS
         answer = self._ping()

@@ -19,8 +19,9 @@ CATALOGUES = "(SELECT reference_catalogue_id FROM reference_catalogue WHERE run_
 CAMERAS = "(SELECT camera_id FROM camera WHERE run_id = :run)"
 
 BLOCKERS: tuple[str, ...] = (
-    f"""SELECT format('solution %1$s uses its frames: drop it (photodb solution drop %1$s)', solution_id)
-        FROM frame_term WHERE frame_id IN {FRAMES} GROUP BY solution_id""",
+    f"""SELECT format('solution %s uses its frames: undo its run %s first', solution_id, s.run_id)
+        FROM solution s WHERE s.run_id IS DISTINCT FROM :run AND solution_id IN
+        (SELECT solution_id FROM frame_term WHERE frame_id IN {FRAMES})""",
     f"""SELECT format('frames of run %s are registered against its frames: undo that run first', run_id)
         FROM frame WHERE reference_frame_id IN {FRAMES} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
     f"""SELECT format('master %s is made of its frames', master_id) FROM master_frame
@@ -33,7 +34,7 @@ BLOCKERS: tuple[str, ...] = (
         FROM frame WHERE reference_catalogue_id IN {CATALOGUES} AND run_id IS DISTINCT FROM :run
         GROUP BY run_id""",
     f"""SELECT format('frames of run %s were taken with its cameras: undo that run first', run_id)
-        FROM frame WHERE camera_id IN {CAMERAS} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
+        FROM frame WHERE camera_id IN {CAMERAS} AND NOT EXISTS {FRAMES} GROUP BY run_id""",
     """SELECT 'it judged frames; judge them again with photodb frame reject or restore' FROM frame_judgement
        WHERE run_id = :run AND frame_id NOT IN (SELECT frame_id FROM frame WHERE run_id = :run) LIMIT 1""",
 )
@@ -143,7 +144,8 @@ def _positions(rows: NDArray) -> NDArray:
     weight = np.maximum(np.add.reduceat(known.astype(float), starts), 1)
     new = np.zeros(len(starts), SOURCE_POSITION)
     new["cell"], new["source_id"] = rows["cell"][starts], rows["source_id"][starts]
-    new["ra"] = np.degrees(np.arctan2(mean[:, 1], mean[:, 0])) % 360.0
+    ra = np.degrees(np.arctan2(mean[:, 1], mean[:, 0])) % 360.0
+    new["ra"] = np.where(ra < 360.0, ra, 0.0)  # the remainder of a tiny negative number is 360
     new["dec"] = np.degrees(np.arctan2(mean[:, 2], np.hypot(mean[:, 0], mean[:, 1])))
     new["healpix"] = healpix29(new["ra"], new["dec"])
     d_ra = (rows["ra"] - np.repeat(new["ra"], count) + 180.0) % 360.0 - 180.0

@@ -26,7 +26,7 @@ CALIBRATION_CHECK = "calibrated = raw + terms"
 INGEST_AGAIN = (
     "undo its run with 'photodb runs undo RUN' (its run is in frame.run_id) and ingest the frame again"
 )
-SOLVE_AGAIN = "drop the solution ('photodb solution drop') and solve again"
+SOLVE_AGAIN = "solve again ('photodb solve'), then drop the faulty solution ('photodb solution drop N')"
 
 
 @dataclass(frozen=True)

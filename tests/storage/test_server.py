@@ -253,6 +253,36 @@ def test_a_moved_archive_works(folder):
     server.stop()
 
 
+def test_a_copy_of_a_live_archive_has_a_server_of_its_own(seed, tmp_path):
+    long = tmp_path / ("long name " * 9)  # its socket lies below /tmp, known by its path
+    shutil.copytree(seed, long / "original")
+    original = EmbeddedServer(long / "original", SMALL)
+    with contextlib.closing(original.lease()):
+        shutil.copytree(long / "original", long / "copy", ignore=shutil.ignore_patterns(".s.PGSQL*"))
+        copy = EmbeddedServer(long / "copy", SMALL)
+        with contextlib.closing(copy.lease()):
+            assert copy.conninfo()["host"] != original.conninfo()["host"]
+            assert copy.pid() != original.pid() and query(copy, "SHOW data_directory").endswith(
+                "copy/postgres/data"
+            )
+    for server in (copy, original):
+        server.stop()
+        shutil.rmtree(server.conninfo()["host"])
+
+
+def test_a_copy_whose_data_lie_elsewhere_is_refused(folder, server):
+    place = places.read_place(server.home)
+    moved = folder.parent / "data elsewhere"
+    Path(place.data).rename(moved)
+    places.write_place(server.home, places.Place(str(moved), place.socket))
+    shutil.copytree(folder, folder.parent / "copy")
+    with pytest.raises(StorageError, match="is a copy of"):
+        EmbeddedServer(folder.parent / "copy", SMALL).lease()
+    shutil.rmtree(folder.parent / "copy")
+    server.lease().close()
+    assert query(server) == 1
+
+
 def test_a_folder_open_to_others_is_refused(folder, server):
     server.home.chmod(0o755)
     with pytest.raises(StorageError, match="chmod 700"):
