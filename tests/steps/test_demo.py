@@ -45,5 +45,5 @@ def _check_photometry(result):
         assert zero_point.rms < 0.002, zero_point
     for scatter in result.scatter:
         assert scatter.n_stars >= 20
-        assert scatter.median < 1.15 * scatter.expected
-        assert scatter.pull == pytest.approx(1.0, abs=0.15)
+        assert scatter.median < 1.2 * scatter.expected  # the band passes differ by a colour term
+        assert scatter.pull == pytest.approx(1.0, abs=0.2)  # one gain is only estimated
