@@ -5,6 +5,7 @@ waits, without polling, until no client holds the lock, also when the clients we
 time; then, if nobody came, it stops the server. A keeper that was killed is replaced by the next client.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -117,16 +118,18 @@ def keep_watch(home: Path, data: Path, idle_seconds: float, stop: Callable[[], o
         os.close(start)
 
 
-def main(home: str, data: str, idle_seconds: str, stop: str, options: str) -> None:
+def main(home: str, data: str, socket: str, idle_seconds: str, stop: str, options: str) -> None:
     """Watch a server; `stop` and `options` are JSON: the command that stops it and who runs it."""
     null = subprocess.DEVNULL
     user: dict[str, Any] = json.loads(options)
 
     def stop_it() -> None:
         subprocess.run(json.loads(stop), check=False, cwd="/", stdin=null, stdout=null, stderr=null, **user)
+        with contextlib.suppress(OSError):  # a folder below /tmp; any other holds more than the socket
+            os.rmdir(socket)
 
     keep_watch(Path(home), Path(data), float(idle_seconds), stop_it)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:6])
+    main(*sys.argv[1:7])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -121,9 +122,8 @@ def choose_data_folder(home: Path, user: ServerUser) -> Path:
     """Choose the folder of the data: beside the lock, or where the server's user can reach it."""
     if user.uid is None and user.can_use(home):
         return home / "data"
-    key = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
     for root in REACHABLE_FOLDERS:
-        folder = Path(root) / f"archive-{key}"
+        folder = Path(root) / f"archive-{_short_name(home)}"
         try:
             Path(root).mkdir(mode=0o755, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -139,14 +139,32 @@ def choose_data_folder(home: Path, user: ServerUser) -> Path:
 
 
 def choose_socket_folder(data: Path, user: ServerUser) -> Path:
-    """Choose a private folder of a short path for the socket: beside the data, else a new one below /tmp."""
+    """Choose a private folder of a short path for the socket: beside the data, else one below /tmp.
+
+    The one below /tmp is named after the data, so that the archive's URL stays; if somebody else has taken that
+    name, it is a new one.
+    """
     beside = data.parent
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER and _holds_sockets(beside):
         return beside
-    root = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="photodb-", dir=root))
+    root = Path("/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir())
+    folder = root / f"photodb-{user.owner}-{_short_name(beside)}"
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        try:
+            check_private(folder, user.owner)
+            return folder
+        except StorageError:
+            folder = Path(tempfile.mkdtemp(prefix="photodb-", dir=root))
     give(folder, user)
     return folder
+
+
+def remove_socket_folder(place: Place) -> None:
+    """Remove a socket's folder below /tmp when its server has stopped; one that holds anything else stays."""
+    with contextlib.suppress(OSError):
+        Path(place.socket).rmdir()
 
 
 def check_not_a_copy(home: Path, place: Place) -> None:
@@ -160,10 +178,11 @@ def check_not_a_copy(home: Path, place: Place) -> None:
 
 
 def socket_folder_is_safe(home: Path, place: Place, owner: int) -> bool:
-    """Tell whether the recorded socket folder still serves; StorageError if it is not private any more.
+    """Tell whether the recorded socket folder still serves.
 
-    One that lies elsewhere and was recorded by another folder is the original's, of which this is a copy, unless
-    this archive's own server works there.
+    One below /tmp may be gone or taken by somebody else, or, recorded by another folder, be that of the archive of
+    which this is a copy, unless this archive's own server works there. One in the archive is there or wrong:
+    StorageError if it is not private.
     """
     folder = Path(place.socket)
     if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER or not os.path.lexists(folder):
@@ -171,8 +190,13 @@ def socket_folder_is_safe(home: Path, place: Place, owner: int) -> bool:
     moved = not folder.is_relative_to(home) and place.home != str(home.resolve())
     if moved and postmaster_pid(Path(place.data)) is None:
         return False
-    check_private(folder, owner)
-    return True
+    if folder.is_relative_to(home):
+        check_private(folder, owner)
+        return True
+    with contextlib.suppress(StorageError):
+        check_private(folder, owner)
+        return True
+    return False
 
 
 def give(path: Path, user: ServerUser) -> None:
@@ -215,6 +239,11 @@ def _copy_tree(source: Path, target: Path) -> None:
         for folder in [new, *(p for p in new.rglob("*") if p.is_dir())]:
             folder.chmod(0o755)
         new.replace(target)
+
+
+def _short_name(path: Path) -> str:
+    """Return a short name that belongs to one path."""
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]
 
 
 def _below(home: Path, path: str) -> str:

@@ -261,6 +261,7 @@ class EmbeddedServer:
         user.run(command, timeout=START_SECONDS + 60)
         if self._ping() != Ping.NO_RESPONSE:
             raise StorageError(f"the server of {place.data} does not stop; its log is {place.log}")
+        places.remove_socket_folder(place)
 
     def _stop_command(self, place: Place, user: ServerUser) -> list[str]:
         binaries = self._binaries(place, user)
@@ -280,7 +281,7 @@ class EmbeddedServer:
         stop = json.dumps(user.command(self._stop_command(place, user)))
         options = json.dumps(user.popen_options())
         quiet = subprocess.DEVNULL
-        argv = [sys.executable, "-I", "-S", keeper.__file__, str(self.home), place.data]
+        argv = [sys.executable, "-I", "-S", keeper.__file__, str(self.home), place.data, place.socket]
         argv += [str(self.idle_seconds), stop, options]
         with contextlib.suppress(OSError):  # without a keeper the server only stays up
             subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True)
