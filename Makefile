@@ -23,6 +23,7 @@ $(READY): pyproject.toml
 
 demo: $(READY)  ## simulate two telescopes, run the whole chain, compare with the truth
 	$(BIN)/photodb demo
+	@echo "(photodb is $(CURDIR)/$(BIN)/photodb)"
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
