@@ -41,6 +41,7 @@ LATITUDES = ("SITELAT", "LATITUDE", "OBSLAT", "LAT-OBS", "GEOLAT", "OBSGEO-B", "
 LONGITUDES = ("SITELONG", "LONGITUD", "OBSLONG", "LONG-OBS", "GEOLON", "OBSGEO-L", "SITE-LON", "LONGITUDE")
 ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H", "ELEVATIO", "SITEALT")
 DIAMETERS_MM = ("APTDIA",)
+AREAS_MM2 = ("APTAREA",)
 SKELETON = """[telescope]
 name = "{telescope}"
 latitude = 0.0            # degrees, north positive
@@ -160,7 +161,7 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
     )
     if not filter_card:
         made = replace(made, assumed={**made.assumed, "default_filter": "no filter card; band 'none'"})
-    return _with_site(_with_scale(made, header), header)
+    return _with_site(_with_aperture(_with_scale(made, header), header), header)
 
 
 def _is_section(header: Mapping[str, Any], card: str) -> bool:
@@ -206,6 +207,17 @@ def _with_scale(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescri
     return with_assumed(
         d, pixel_scale=(206.264806 * size / focal, f"XPIXSZ {size:g} um over FOCALLEN {focal:g} mm")
     )
+
+
+def _with_aperture(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescription:
+    """Fill in the collecting area, which gives the first guess of the zero points."""
+    area, diameter = _positive(header, AREAS_MM2), _positive(header, DIAMETERS_MM)
+    if area:
+        return with_assumed(d, aperture_area=(number(header, area) / 1e6, f"from {area}, taken as mm2"))
+    if diameter:
+        value = np.pi / 4 * (number(header, diameter) / 1e3) ** 2
+        return with_assumed(d, aperture_area=(float(value), f"from {diameter}, taken as mm"))
+    return d
 
 
 def _degrees(header: Mapping[str, Any], names: Sequence[str]) -> tuple[float, str]:

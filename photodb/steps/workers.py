@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import sys
+import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,6 +18,28 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 AHEAD = 4
 """Jobs a worker may be ahead of the one whose result is taken: bounds the memory."""
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the caller's main module: workers need none of it, and a script without a guard would run again in each."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Job], Result], job: Job) -> Future[Result]:
+    """Hand a job to a pool; where the pool is broken already, the future says so."""
+    try:
+        with _without_main():  # handing over a job may start a process
+            return pool.submit(function, job)
+    except BrokenProcessPool as error:
+        failed: Future[Result] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 class Workers:
@@ -39,7 +64,8 @@ class Workers:
     def start(self) -> None:
         """Start the processes now, so that they import while the caller does something else."""
         if self._n:
-            self._running()
+            for _ in range(self._n):
+                _submit(self._running(), abs, 0)
 
     def map(
         self, function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
@@ -57,7 +83,7 @@ class Workers:
                 if job is None:
                     exhausted = True
                     break
-                waiting.append((job, self._running().submit(function, job)))
+                waiting.append((job, _submit(self._running(), function, job)))
             if not waiting:
                 return
             job, future = waiting.popleft()
@@ -74,17 +100,20 @@ class Workers:
     ) -> Iterator[Result]:
         """Run the jobs of a broken pool each alone, to find the one that breaks it."""
         for job in jobs:
-            with ProcessPoolExecutor(1, mp_context=self._context, initializer=limit_worker) as single:
+            with self._new_pool(1) as single:
                 try:
-                    result = single.submit(function, job).result()
+                    result = _submit(single, function, job).result()
                 except BrokenProcessPool:
                     result = crashed(job)
             yield result
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._n, mp_context=self._context, initializer=limit_worker)
+            self._pool = self._new_pool(self._n)
         return self._pool
+
+    def _new_pool(self, n: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(n, mp_context=self._context, initializer=limit_worker)
 
     def _drop(self) -> None:
         if self._pool is not None:
