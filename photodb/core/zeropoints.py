@@ -1,10 +1,10 @@
 """The global photometric solution: zero points and spatial terms of all frames, magnitudes of all stars, at once.
 
-Model: m_ij + sum_k c_ik phi_k(x_ij, y_ij) = M_j + error, error variance e_ij^2 + floor_camera^2 (Magnier et al. 1997,
-A&AS 126, 401; Padmanabhan et al. 2008, doi:10.1086/524677). Stars are eliminated exactly; outliers leave by
-graduated non-convexity (Blake & Zisserman 1987) with Tukey's biweight: the error floor starts at 0.3 mag, where
-everything is an inlier, and shrinks to the fitted one. Stars that are not constant leave the fit, and their
-magnitudes are found afterwards.
+Model: m_ij + sum_k c_ik phi_k(x_ij, y_ij) = M_j + error, error variance (s e_ij)^2 + floor^2, with error scale s and
+floor of the camera (Magnier et al. 1997, A&AS 126, 401; Padmanabhan et al. 2008, doi:10.1086/524677). Stars are
+eliminated exactly; outliers leave by graduated non-convexity (Blake & Zisserman 1987) with Tukey's biweight: the
+error floor starts at 0.3 mag, where everything is an inlier, and shrinks to the fitted one. Stars that are not
+constant leave the fit, and their magnitudes are found afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from photodb.core.zeropoints_result import ZeroPointSettings, ZeroPointSolution
 from photodb.core.zeropoints_state import State, choose_frames, update_terms, weigh
 
 _SETTLED = 0.01  # relative change of the floors' variances below which they have settled
+_FEW = 0.001  # share of the stars that may still change sides at the end
+_SCALE_ROUNDS = 2  # first rounds, in which error scales are fitted and no star is rejected
+_NO_COMEBACK = 5  # from this round on, a rejected star stays rejected
 
 
 def solve_zero_points(
@@ -65,6 +68,7 @@ def _start(problem: Problem, settings: ZeroPointSettings) -> State:
         frame_terms=np.full(problem.n_frames, problem.k),
         frame_reason=[""] * problem.n_frames,
         floor2=np.full(n_cameras, settings.annealing[0] ** 2),
+        scale2=np.ones(n_cameras),
         extra2=np.zeros(problem.n_frames),
         tau=np.full(n_cameras, settings.tau),
     )
@@ -95,12 +99,13 @@ def _refine(state: State) -> None:
             values = weigh(state, TUKEY, restart=False)
             update_leverages(state)
             fit_tau(state)
-        fit_floors(state, values)
-        changed = judge_stars(state, values)
-        if r >= 2:
+        # the error scale is fitted before any star is rejected, or it and the rejections would drive each other
+        fit_floors(state, values, with_scale=r < _SCALE_ROUNDS)
+        changed = judge_stars(state, values, for_good=r >= _NO_COMEBACK) if r >= _SCALE_ROUNDS else 1
+        if r >= _SCALE_ROUNDS:
             changed += judge_frames(state, values)
         values = weigh(state, TUKEY, restart=False)
         state.last_norm = update_terms(state, values, 1e-3)
-        settled = np.all(np.abs(state.floor2 - before) <= _SETTLED * before) and changed == 0
-        if r >= 3 and settled and state.last_norm < state.settings.stop_norm:
+        settled = np.all(np.abs(state.floor2 - before) <= _SETTLED * before)
+        if settled and changed <= _FEW * state.problem.n_stars and state.last_norm < state.settings.stop_norm:
             break

@@ -70,6 +70,7 @@ def conclude(state: State, n_rows: int) -> ZeroPointSolution:
         clipped=_to_rows(p, clipped, n_rows, False),
         floors=tuple(state.floors),
         tau=state.tau,
+        error_scale=np.sqrt(state.scale2),
         components=_components(state, taking_part),
         chi2=chi2,
         dof=dof,
@@ -139,7 +140,7 @@ def _refit_rejected(state: State, coefficients: NDArray, covariance: NDArray, st
     """Fit frames rejected for their scatter to the stars of the solution, in place, so that they can be looked at."""
     p, layout = state.problem, state.layout
     assert layout is not None
-    order = terms.N_TERMS.index(p.k)
+    order, photon = terms.N_TERMS.index(p.k), state.photon_variance()
     for i in np.flatnonzero(~state.frame_ok & (layout.component < 0)):
         mine = np.flatnonzero((p.frame == i) & (layout.star_component >= 0)[p.star])
         if mine.size < state.settings.min_stars or np.unique(layout.star_component[p.star[mine]]).size != 1:
@@ -151,8 +152,8 @@ def _refit_rejected(state: State, coefficients: NDArray, covariance: NDArray, st
         solution[0] = np.median(wanted)
         scale2 = max(float(MAD_TO_SIGMA * np.median(np.abs(wanted - solution[0]))) ** 2, 1e-6)
         for _ in range(10):
-            t2 = (wanted - matrix @ solution) ** 2 / (scale2 + p.var[mine])
-            w = np.array([tukey_weight(t, state.settings.tukey_c**2) for t in t2]) / (scale2 + p.var[mine])
+            t2 = (wanted - matrix @ solution) ** 2 / (scale2 + photon[mine])
+            w = np.array([tukey_weight(t, state.settings.tukey_c**2) for t in t2]) / (scale2 + photon[mine])
             normal = matrix.T @ (w[:, None] * matrix) + prior
             solution = np.linalg.solve(normal, matrix.T @ (w * wanted))
         coefficients[i], covariance[i] = solution, np.linalg.inv(normal)
@@ -168,14 +169,14 @@ def _frame_columns(
     t2 = residual[taking_part] ** 2 / variance[taking_part]
     with np.errstate(invalid="ignore", divide="ignore"):
         chi2 = np.bincount(p.frame[taking_part], weights=t2, minlength=p.n_frames) / n
-    scatter = np.full(p.n_frames, np.nan)
+    scatter, photon = np.full(p.n_frames, np.nan), state.photon_variance()
     by_frame = np.argsort(p.frame, kind="stable")
     edges = np.searchsorted(p.frame[by_frame], np.arange(p.n_frames + 1))
     for i in range(p.n_frames):
         mine = by_frame[edges[i] : edges[i + 1]]
         mine = mine[np.isfinite(residual[mine]) & state.star_ok[p.star[mine]]]
         if mine.size >= 3:
-            mine = mine[bright_points(p.var[mine], state.floor2[camera[i]], least=10)]
+            mine = mine[bright_points(photon[mine], state.floor2[camera[i]], least=10)]
             scatter[i] = MAD_TO_SIGMA * np.median(np.abs(residual[mine]))
     loss = np.full(p.n_frames, np.nan)
     group = camera * (int(band.max(initial=0)) + 1) + band
@@ -281,12 +282,12 @@ def _components(state: State, taking_part: NDArray[np.bool_]) -> tuple[Component
 def _bright_scatter(state: State, residual: NDArray, taking_part: NDArray[np.bool_]) -> float:
     """Return the median over bright constant stars of their robust scatter, corrected for leverage, mag."""
     p = state.problem
-    chosen = np.zeros(p.mag.size, dtype=bool)
+    chosen, photon = np.zeros(p.mag.size, dtype=bool), state.photon_variance()
     camera = p.frames.camera[p.frame]
     for i in range(state.floor2.size):
         mine = np.flatnonzero(taking_part & (camera == i) & np.isfinite(state.leverage))
         if mine.size:
-            chosen[mine[bright_points(p.var[mine], state.floor2[i])]] = True
+            chosen[mine[bright_points(photon[mine], state.floor2[i])]] = True
     corrected = np.abs(residual) / np.sqrt(np.clip(1.0 - state.leverage, 0.1, 1.0))
     scatters = [
         MAD_TO_SIGMA * np.median(corrected[p.start[j] : p.start[j + 1]][chosen[p.start[j] : p.start[j + 1]]])

@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 WINSOR2 = 9.0
 """Squared residuals count at most this much in the chi2 that rejects stars and frames."""
 
+SCALE_DOF = 200.0
+"""Degrees of freedom in photon-dominated residuals that a fit of the error scale needs."""
+
+SCALE2_RANGE = (0.01, 25.0)
+
 _TRUNCATE2 = 16.0
 _MEDIAN_CHI2 = 0.454936  # median of chi2 with one degree of freedom
 
@@ -105,6 +110,30 @@ class FloorSettings:
     cap: float = 0.1  # mag
     least_dof: float = 20.0  # degrees of freedom in bright residuals needed for a fit
     least_room: float = 0.02  # points with 1 - leverage below this say nothing
+
+
+def fit_error_scale2(
+    residual2: NDArray, e2: NDArray, leverage: NDArray, floor2: float, scale2: float
+) -> float:
+    """Fit the squared factor on photon errors from points that photons dominate; 1 with too few of them.
+
+    The estimating equation of restricted maximum likelihood, sum w^2 e^2 (r^2 - room (s^2 e^2 + f^2)) = 0, on
+    residuals within four sigma: a gain that was only assumed scales all photon errors of a camera alike.
+    """
+    room = 1.0 - leverage
+    chosen = (e2 * scale2 > 4.0 * floor2) & (room > 0.2)
+    if room[chosen].sum() < SCALE_DOF:
+        return 1.0
+    r2, e2, room = residual2[chosen], e2[chosen], room[chosen]
+    scale2 = max(float(np.median(r2 / (room * e2))) / _MEDIAN_CHI2, SCALE2_RANGE[0])
+    for _ in range(10):
+        var = scale2 * e2 + floor2
+        weight = (r2 < _TRUNCATE2 * room * var) * e2 / var**2
+        update = float(np.sum(weight * (r2 / 0.9989 - room * floor2)) / np.sum(weight * room * e2))
+        scale2, previous = min(max(update, SCALE2_RANGE[0]), SCALE2_RANGE[1]), scale2
+        if abs(scale2 - previous) <= 1e-4 * previous:
+            break
+    return scale2
 
 
 def group_chi2(

@@ -167,6 +167,18 @@ def add_frame_blocks(stars, start, frame, x, y, weight, local, k, matrix):  # ty
 
 
 @numba.njit(cache=True)
+def frame_normals(frame, x, y, weight, k, out):  # type: ignore[no-untyped-def]
+    """Add sum_n w_n phi_n phi_n^T of each frame to `out`, (n_frames, k, k)."""
+    phi = np.empty(10)
+    for n in range(frame.size):
+        if weight[n] > 0.0:
+            fill_terms(x[n], y[n], k, phi)
+            for a in range(k):
+                for b in range(k):
+                    out[frame[n], a, b] += weight[n] * phi[a] * phi[b]
+
+
+@numba.njit(cache=True)
 def subtract_star_pairs(stars, start, frame, x, y, weight, local, k, matrix):  # type: ignore[no-untyped-def]
     """Subtract each star's outer product from the lower triangle of `matrix`, pair by pair of its frames."""
     longest = 1

@@ -22,6 +22,7 @@ class ZeroPointSettings:
     annealing: tuple[float, ...] = (0.3, 0.1, 0.03)  # mag, error floors of the graduated start
     tau: float = 0.02  # mag, prior scatter of a coefficient, or its start where `fit_tau`
     fit_tau: bool = True  # fit the prior scatter for each camera
+    fit_error_scale: bool = True  # fit a factor on the photon errors of each camera
     max_frame_scatter: float = 0.1  # mag, excess scatter above which a frame is rejected
     floors: FloorSettings = field(default_factory=FloorSettings)
     max_rounds: int = 20
@@ -75,6 +76,7 @@ class ZeroPointSolution:
     clipped: NDArray[np.bool_]  # (n,) beyond the biweight of its star
     floors: tuple[Floor, ...]  # by camera
     tau: NDArray[np.float64]  # (n_cameras,) mag, prior scatter of a coefficient
+    error_scale: NDArray[np.float64]  # (n_cameras,) factor on the photon errors
     components: tuple[Component, ...]
     chi2: float
     dof: float

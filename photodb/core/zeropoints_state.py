@@ -41,6 +41,7 @@ class State:
     frame_terms: NDArray[np.int64]
     frame_reason: list[str]
     floor2: NDArray[np.float64]  # (n_cameras,)
+    scale2: NDArray[np.float64]  # (n_cameras,) squared factor on the photon errors
     extra2: NDArray[np.float64]  # (n_frames,) a frame's own excess variance
     tau: NDArray[np.float64]  # (n_cameras,)
     floors: list[Floor] = field(default_factory=list)
@@ -55,10 +56,14 @@ class State:
         """Return the points whose star and frame take part, (n,)."""
         return self.star_ok[self.problem.star] & self.frame_ok[self.problem.frame]
 
+    def photon_variance(self) -> NDArray[np.float64]:
+        """Return the variance of photons and read noise of each point, as scaled by the fit, (n,) mag2."""
+        return self.problem.var * self.scale2[self.problem.frames.camera][self.problem.frame]
+
     def variance(self) -> NDArray[np.float64]:
         """Return the error variance of each point, (n,) mag2."""
         camera = self.problem.frames.camera
-        return self.problem.var + (self.floor2[camera] + self.extra2)[self.problem.frame]
+        return self.photon_variance() + (self.floor2[camera] + self.extra2)[self.problem.frame]
 
     def values(self) -> NDArray[np.float64]:
         """Return the calibrated magnitudes, (n,)."""

@@ -59,8 +59,7 @@ def _magnitudes(rng: np.random.Generator, s: SurveySettings) -> NDArray[np.float
     """Draw magnitudes from a luminosity function rising by 0.3 dex a magnitude."""
     u = rng.random(s.n_stars)
     low, high = 10 ** (0.3 * s.brightest), 10 ** (0.3 * s.faintest)
-    mags: NDArray[np.float64] = np.log10(low + u * (high - low)) / 0.3
-    return mags
+    return np.array(np.log10(low + u * (high - low)) / 0.3, dtype=np.float64)
 
 
 def _variability(rng: np.random.Generator, kind: int, time: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,7 +73,8 @@ def _variability(rng: np.random.Generator, kind: int, time: NDArray[np.float64])
         return rng.uniform(0.2, 0.8) * np.where(
             np.abs(phase - 0.5) < 0.08, 1 - np.abs(phase - 0.5) / 0.08, 0.0
         )
-    return -rng.uniform(0.3, 1.5) * (rng.random(time.size) < 0.06)
+    flares = (rng.random(time.size) < 0.06).astype(np.float64)
+    return -float(rng.uniform(0.3, 1.5)) * flares
 
 
 def _frame_truth(rng: np.random.Generator, s: SurveySettings) -> tuple[NDArray, NDArray, NDArray, NDArray]:

@@ -11,12 +11,12 @@ from photodb.core.sky import project
 
 
 def count_coverage(
-    frames: NDArray[Any], ra: NDArray[np.float64], dec: NDArray[np.float64]
+    frames: NDArray[Any], ra: NDArray[np.float64], dec: NDArray[np.float64], margin: float = 0.0
 ) -> NDArray[np.int64]:
     """Count, for each position, the frames whose footprint holds it, (n,).
 
     `frames` have ra, dec, radius and footprint (four corners in order around the frame, deg); frames without a place
-    count for nothing.
+    count for nothing. `margin` is the share of each side that is cut off at both ends.
     """
     count = np.zeros(ra.size, dtype=np.int64)
     by_dec = np.argsort(dec, kind="stable")
@@ -29,6 +29,7 @@ def count_coverage(
         near = near[_close(ra[near], dec[near], frame)]
         corners = frame["footprint"].reshape(4, 2)
         cx, cy = project(corners[:, 0], corners[:, 1], frame["ra"], frame["dec"])
+        cx, cy = (c.mean() + (1.0 - 2.0 * margin) * (c - c.mean()) for c in (cx, cy))
         x, y = project(ra[near], dec[near], frame["ra"], frame["dec"])
         count[near[_inside(x, y, cx, cy)]] += 1
     return count

@@ -240,7 +240,12 @@ def _stored_settings(
     """Return every setting in force and what was fitted beside the terms, fit for JSON."""
     cameras = [selection.names["camera"][int(c)] for c in selection.cameras]
     floors = {name: asdict(floor) for name, floor in zip(cameras, result.floors)}
-    fitted = {"floors": floors, "tau": dict(zip(cameras, result.tau.tolist())), "rounds": result.rounds}
+    fitted = {
+        "floors": floors,
+        "tau": dict(zip(cameras, result.tau.tolist())),
+        "error_scale": dict(zip(cameras, result.error_scale.tolist())),
+        "rounds": result.rounds,
+    }
     return {**asdict(settings), "solver": asdict(result.settings), "fitted": fitted}
 
 

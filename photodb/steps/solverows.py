@@ -35,7 +35,8 @@ def point_rows(selection: Selection, result: ZeroPointSolution) -> NDArray[Any]:
     points["mjd"] = selection.frames["mjd"][frame]
     points["bjd_tdb"] = _bjd_tdb(selection, rows)
     points["mag"] = detections["mag"].astype(np.float64) + result.correction(frame, x, y)
-    points["err_photon"] = detections["mag_err"]
+    camera = selection.bundle.camera[frame]
+    points["err_photon"] = detections["mag_err"] * result.error_scale[camera]
     points["err_calibration"] = result.correction_err(frame, x, y)
     points["err_floor"] = result.frame_floor[frame]
     photon, calibration = (

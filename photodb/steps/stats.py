@@ -28,6 +28,10 @@ BAD_FRAME_OUTLIERS = 0.11
 """Share of a frame's stars beyond 3 sigma above which the frame is called bad in a veto."""
 
 
+EDGE_MARGIN, EDGE_SHARE = 0.03, 0.2
+"""A source that lies in this outer share of a frame's sides on more than EDGE_SHARE of its frames is vetoed."""
+
+
 @dataclass(frozen=True)
 class StatsSettings:
     """How statistics are judged."""
@@ -136,7 +140,10 @@ def _sample(
     series = clean_series(star[good], points["mjd"][good], points["mag"][good], points["mag_err"][good], n)
     indices = compute_indices(series)
     n_good = np.diff(series.start)
-    n_bad, fraction = _bad_points(points, frames, sources, star, bad, n_good)
+    covering = _covering(frames, sources, 0.0)
+    looked = np.maximum(covering, n_good + np.bincount(star[bad], minlength=n))
+    n_bad = looked - n_good  # flagged, or missing on a frame that covers the source
+    fraction = n_bad / np.maximum(looked, 1)
     rows = np.zeros(n, stats_rows.STAT_DTYPE)
     for name in ("cell", "source_id", "band_id"):
         rows[name] = sources[name]
@@ -151,7 +158,8 @@ def _sample(
         rows[name] = indices[:, i]
     rows["period"] = rows["period_fap"] = np.nan
     rows["z"], rows["tags"] = "{}", [[] for _ in range(n)]
-    _judge_samples(rows, indices, sources, points, star, good, settings)
+    edge = _covering(frames, sources, EDGE_MARGIN) < (1.0 - EDGE_SHARE) * covering
+    _judge_samples(rows, indices, sources, points, star, good, edge, settings)
     if telescope_id == 0:
         _mark_references(rows, points[good], star[good], frames, sources)
     seen = np.bincount(star, minlength=n) > 0
@@ -169,27 +177,14 @@ def _star_of(sources: NDArray[Any], points: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(key(sources), key(points)))
 
 
-def _bad_points(
-    points: NDArray[Any],
-    frames: NDArray[Any],
-    sources: NDArray[Any],
-    star: NDArray[np.integer],
-    bad: NDArray[np.bool_],
-    n_good: NDArray[np.integer],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Count bad points: flagged ones, and frames of the band that cover the source without a point of it.
-
-    Returns the number and its share of the frames that cover the source (or have a point of it).
-    """
-    flagged = np.bincount(star[bad], minlength=len(sources))
+def _covering(frames: NDArray[Any], sources: NDArray[Any], margin: float) -> NDArray[np.int64]:
+    """Count the frames of its band that cover each source, `margin` cut off along the edges."""
     covering = np.zeros(len(sources), dtype=np.int64)
     for band in np.unique(sources["band_id"]):
         mine = np.flatnonzero(sources["band_id"] == band)
         here = frames[frames["band_id"] == band]
-        covering[mine] = count_coverage(here, sources["ra"][mine], sources["dec"][mine])
-    looked = np.maximum(covering, n_good + flagged)
-    n_bad = looked - n_good
-    return n_bad, n_bad / np.maximum(looked, 1)
+        covering[mine] = count_coverage(here, sources["ra"][mine], sources["dec"][mine], margin)
+    return covering
 
 
 def _judge_samples(
@@ -199,6 +194,7 @@ def _judge_samples(
     points: NDArray[Any],
     star: NDArray[np.integer],
     good: NDArray[np.integer],
+    edge: NDArray[np.bool_],
     settings: StatsSettings,
 ) -> None:
     """Judge each band and component by itself, in place: neighbours in magnitude must be comparable."""
@@ -208,14 +204,23 @@ def _judge_samples(
     def mostly(flag: Flag) -> NDArray[np.bool_]:
         return np.asarray(np.bincount(star[(points["flags"] & int(flag)) != 0], minlength=n) > 0.5 * n_points)
 
-    edge = mostly(Flag.EDGE)
+    edge = edge | mostly(Flag.EDGE)
     blend = mostly(Flag.BLEND)
     suspicious = _outliers_on_bad_frames(rows, points[good], star[good])
     enough = rows["n_obs"] >= settings.min_epochs
     sample = sources["band_id"] * (int(sources["component"].max(initial=0)) + 2) + sources["component"]
     for value in np.unique(sample[enough]):
         mine = np.flatnonzero(enough & (sample == value))
-        verdict = judge(indices[mine], rows["n_obs"][mine], edge[mine], blend[mine], suspicious[mine])
+        verdict = judge(
+            indices[mine],
+            rows["n_obs"][mine],
+            {
+                "edge": edge[mine],
+                "blend": blend[mine],
+                "bad_frames": suspicious[mine],
+                "bad_points": rows["quality_flag"][mine] < 0,
+            },
+        )
         _write_verdict(rows, mine, verdict)
 
 

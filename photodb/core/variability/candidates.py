@@ -116,48 +116,37 @@ def _passes(
         }
 
 
-def _vetoes(
-    mag: NDArray, chi2_dof: NDArray, edge: NDArray, blend: NDArray, bad_frames: NDArray
-) -> dict[str, NDArray[np.bool_]]:
-    """Return each veto with whom it stops."""
+def _vetoes(mag: NDArray, chi2_dof: NDArray) -> dict[str, NDArray[np.bool_]]:
+    """Return each veto that follows from the indices, with whom it stops."""
     brightest = np.zeros(mag.size, dtype=bool)
     brightest[np.argsort(mag, kind="stable")[: int(BRIGHTEST_SHARE * mag.size)]] = True
-    return {
-        "low_chi2": ~(chi2_dof >= MIN_CHI2),
-        "brightest": brightest,
-        "edge": edge,
-        "blend": blend,
-        "bad_frames": bad_frames,
-    }
+    return {"low_chi2": ~(chi2_dof >= MIN_CHI2), "brightest": brightest}
 
 
 def judge(
     indices: NDArray[np.float64],
     n_obs: NDArray[np.integer],
-    edge: NDArray[np.bool_] | None = None,
-    blend: NDArray[np.bool_] | None = None,
-    bad_frames: NDArray[np.bool_] | None = None,
+    vetoes: dict[str, NDArray[np.bool_]] | None = None,
 ) -> Verdict:
     """Judge the stars of one sample from their indices, (n, n_indices) in the order of the registry.
 
-    `edge`, `blend` and `bad_frames` mark stars mostly at the edge of frames, blended ones, and ones whose outlying
-    points lie mostly on bad frames; they are vetoed.
+    `vetoes` are further ones by name, for example stars mostly at the edge of frames, blended ones, and ones whose
+    outlying points lie mostly on bad frames.
     """
     column = {name: indices[:, i] for i, name in enumerate(NAMES)}
     mag, n = column["median_mag"], indices.shape[0]
-    no = np.zeros(n, dtype=bool)
     z = {name: local_z(mag, column[name], n_obs, name not in _LINEAR) for name in Z_INDICES}
     runs = np.nan_to_num(column["n3"]) * np.maximum(n_obs - 2, 0)
     passes = _passes(z, np.round(runs))
-    vetoes = _vetoes(mag, column["chi2_dof"], *(no if v is None else v for v in (edge, blend, bad_frames)))
+    against = _vetoes(mag, column["chi2_dof"]) | (vetoes or {})
     passed = np.any([who for who, _ in passes.values()], axis=0)
-    vetoed = np.any(list(vetoes.values()), axis=0)
+    vetoed = np.any(list(against.values()), axis=0)
     score = np.zeros(n)
     for who, height in passes.values():
         score = np.where(who, np.fmax(score, height), score)
     tags = [
         [f"pass:{name}" for name, (who, _) in passes.items() if who[i]]
-        + [f"veto:{name}" for name, who in vetoes.items() if who[i]]
+        + [f"veto:{name}" for name, who in against.items() if who[i]]
         for i in range(n)
     ]
     return Verdict(z, tags, passed & ~vetoed, score)

@@ -19,10 +19,10 @@ def a_night(n_stars, n_points=142, seed=0):
     return t, m, np.broadcast_to(err, m.shape)
 
 
-def verdict_of(t, m, e, **vetoes):
+def verdict_of(t, m, e, vetoes=None):
     n, k = m.shape
     series = clean_series(np.repeat(np.arange(n), k), np.tile(t, n), m.ravel(), e.ravel(), n)
-    return judge(compute_indices(series), np.full(n, k), **vetoes)
+    return judge(compute_indices(series), np.full(n, k), vetoes)
 
 
 @pytest.mark.parametrize("n_stars", [40, 60, 150, 300, 600])
@@ -57,7 +57,7 @@ def test_vetoes_stay_as_tags():
     t, m, e = a_night(200)
     m[60] += 0.2 * np.sin(2 * np.pi * t / 0.11)
     blend = np.arange(200) == 60
-    verdict = verdict_of(t, m, e, blend=blend)
+    verdict = verdict_of(t, m, e, {"blend": blend})
     assert not verdict.candidate[60]
     assert "veto:blend" in verdict.tags[60]
     assert "pass:iqr" in verdict.tags[60]
