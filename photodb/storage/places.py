@@ -55,12 +55,12 @@ def read_place(home: Path) -> Place | None:
     """Read where the server of an archive is; None if there is none yet."""
     try:
         raw = json.loads((home / PLACE_FILE).read_text())
-        return Place(str(home / raw["data"]), str(home / raw["socket"]), raw["user"], raw["home"])
+        return Place(str(home / raw["data"]), str(home / raw["socket"]), raw["user"], raw.get("home", ""))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(
-            f"{home / PLACE_FILE} cannot be read ({error}); it should hold data, socket, user and home"
+            f"{home / PLACE_FILE} cannot be read ({error}); it should hold data, socket and user"
         ) from error
     except OSError as error:
         raise StorageError(
