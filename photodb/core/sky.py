@@ -78,6 +78,12 @@ def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[
     return np.unique(cells.astype(np.int64))
 
 
+def wrap(ra: ArrayLike) -> NDArray[np.float64]:
+    """Return right ascensions in [0, 360); the remainder of a tiny negative number would be 360 itself."""
+    turned = np.asarray(ra, float) % 360.0
+    return np.where(turned < 360.0, turned, 0.0)
+
+
 def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
     """Return the unit vectors (n, 3) of positions."""
     a, d = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
@@ -112,4 +118,4 @@ def deproject(xi: ArrayLike, eta: ArrayLike, ra0: float, dec0: float) -> tuple[N
     denominator = c0 - y * s0
     ra = np.arctan2(x, denominator) / DEG + ra0
     dec = np.arctan2(s0 + y * c0, np.hypot(denominator, x)) / DEG
-    return ra % 360.0, dec
+    return wrap(ra), dec

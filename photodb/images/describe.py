@@ -42,6 +42,10 @@ LONGITUDES = ("SITELONG", "LONGITUD", "OBSLONG", "LONG-OBS", "GEOLON", "OBSGEO-L
 ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H", "ELEVATIO", "SITEALT")
 DIAMETERS_MM = ("APTDIA",)
 AREAS_MM2 = ("APTAREA",)
+CLIPPED_VARIANCE = 0.9733
+"""Variance of a normal distribution cut at three sigma."""
+QUIET = 0.35
+"""Quantile of the blocks' variances taken for the sky: faint stars only add."""
 SKELETON = """[telescope]
 name = "{telescope}"
 latitude = 0.0            # degrees, north positive
@@ -298,14 +302,22 @@ def estimate_saturation(frames: Sequence[NDArray]) -> tuple[float, str]:
 
 
 def _blocks(frame: NDArray, size: int = 32) -> tuple[NDArray, NDArray]:
-    """Return median level and noise variance (from differences of neighbours) of blocks of the frame."""
+    """Return median level and noise variance of blocks of the frame.
+
+    The variance is that of differences of pixels two apart, clipped at three sigma (a median of whole counts would be
+    too coarse), and halved.
+    """
     ny, nx = (n // size * size for n in frame.shape)
     data = frame[:ny, :nx].astype(np.float32)
     tiles = data.reshape(ny // size, size, nx // size, size).swapaxes(1, 2).reshape(-1, size, size)
     level = np.median(tiles, axis=(1, 2))
     difference = (tiles[:, :, 2:] - tiles[:, :, :-2]).reshape(len(tiles), -1)
-    spread = 1.4826 * np.median(np.abs(difference - np.median(difference, axis=1, keepdims=True)), axis=1)
-    return level, spread**2 / 2
+    limit = 3 * np.maximum(1.4826 * np.median(np.abs(difference), axis=1, keepdims=True), 1.0)
+    for _ in range(3):
+        kept = np.abs(difference) <= limit
+        variance = (difference**2 * kept).sum(axis=1) / np.maximum(kept.sum(axis=1), 1) / CLIPPED_VARIANCE
+        limit = 3 * np.sqrt(np.maximum(variance, 1e-6))[:, None]
+    return level, variance / 2
 
 
 def estimate_gain(frames: Sequence[NDArray]) -> tuple[tuple[float, str], tuple[float, str]]:
@@ -321,7 +333,7 @@ def estimate_gain(frames: Sequence[NDArray]) -> tuple[tuple[float, str], tuple[f
         edges = np.quantile(level, np.linspace(0, 1, 11))
         which = np.clip(np.searchsorted(edges, level) - 1, 0, 9)
         x = np.array([np.median(level[which == k]) for k in range(10) if (which == k).any()])
-        y = np.array([np.median(variance[which == k]) for k in range(10) if (which == k).any()])
+        y = np.array([np.quantile(variance[which == k], QUIET) for k in range(10) if (which == k).any()])
         if len(x) > 3 and np.ptp(x) > 0:
             (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
             if slope > 5 * np.sqrt(covariance[0, 0]) and 0.005 < slope < 50:

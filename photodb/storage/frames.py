@@ -134,9 +134,16 @@ def insert_field(
 
 
 def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int) -> None:
-    """Make a frame the reference of a field for its camera, unless there is one."""
+    """Make a frame the reference of a field for its camera, with no shift against itself, unless there is one."""
     values = {"field_id": field_id, "camera_id": camera_id, "frame_id": frame_id}
-    conn.execute(insert(field_reference).values(values).on_conflict_do_nothing())
+    made = (
+        insert(field_reference).values(values).on_conflict_do_nothing().returning(field_reference.c.frame_id)
+    )
+    if conn.execute(made).first():
+        still = {"shift_x": 0.0, "shift_y": 0.0, "shift_rotation": 0.0, "shift_scale": 1.0, "shift_rms": 0.0}
+        conn.execute(
+            frame.update().where(frame.c.frame_id == frame_id).values(reference_frame_id=frame_id, **still)
+        )
 
 
 def reference_frame(conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:

@@ -74,7 +74,7 @@ def insert_sources(
     names = [*SOURCE.descr, ("healpix", "i8"), ("field_id", "i8"), ("approximate", "?"), ("run_id", "i8")]
     rows = np.zeros(n, np.dtype(names))
     rows["cell"], rows["source_id"], rows["healpix"] = cell, (cell << SERIAL_BITS) | serial, key
-    rows["ra"], rows["dec"], rows["n_detections"] = np.asarray(ra) % 360.0, dec, 1
+    rows["ra"], rows["dec"], rows["n_detections"] = sky.wrap(ra), dec, 1
     rows["first_mjd"] = rows["last_mjd"] = mjd
     rows["field_id"], rows["approximate"], rows["run_id"] = field_id, approximate, run_id
     bulk.copy_in(conn, "source", rows)
@@ -93,7 +93,7 @@ def add_detections(conn: Connection, old: NDArray, ra: NDArray, dec: NDArray, mj
     n = old["n_detections"] + 1.0
     cos_dec = np.maximum(np.cos(np.radians(old["dec"])), 1e-9)
     step_ra, step_dec = (np.asarray(ra) - old["ra"] + 180) % 360 - 180, np.asarray(dec) - old["dec"]
-    new_ra, new_dec = (old["ra"] + step_ra / n) % 360.0, np.clip(old["dec"] + step_dec / n, -90, 90)
+    new_ra, new_dec = sky.wrap(old["ra"] + step_ra / n), np.clip(old["dec"] + step_dec / n, -90, 90)
 
     def scatter(before: NDArray, step: NDArray) -> NDArray:
         return np.sqrt((before.astype(float) ** 2 * (n - 1) + (step * 3600) ** 2 * (n - 1) / n) / n)

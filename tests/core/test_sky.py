@@ -45,3 +45,7 @@ def test_cells_hold_their_keys_and_unknown_stays_unknown():
     assert cells[1] == key[1] == -1
     assert cells[0] == key[0] >> 48
     assert cells[0] in sky.cone_cells(10.0, 20.0, 0.01, 5)
+
+
+def test_right_ascensions_wrap_below_360():
+    assert (sky.wrap([-1e-15, 360.0, -1.0, 725.0]) == [0.0, 0.0, 359.0, 5.0]).all()
