@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
+
+# before numpy is imported: the work is spread over processes, and threads of BLAS under them only get in the way
+for _library in ("OPENBLAS", "MKL", "OMP"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # command: (module:object, one line for `photodb --help`)

@@ -16,6 +16,7 @@ from photodb.core.variability import compute_indices, quality_flags
 from photodb.core.variability.candidates import Verdict, judge
 from photodb.core.variability.compute import clean_series
 from photodb.core.variability.references import N_CANDIDATES, best_references
+from photodb.core.variability.seeing import explained_by_seeing
 from photodb.storage import solutions
 from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
@@ -159,11 +160,21 @@ def _sample(
     rows["period"] = rows["period_fap"] = np.nan
     rows["z"], rows["tags"] = "{}", [[] for _ in range(n)]
     edge = _covering(frames, sources, EDGE_MARGIN) < (1.0 - EDGE_SHARE) * covering
-    _judge_samples(rows, indices, sources, points, star, good, edge, settings)
+    marked = {"edge": edge, "seeing": _by_seeing(points[good], star[good], frames, n)}
+    _judge_samples(rows, indices, sources, points, star, good, marked, settings)
     if telescope_id == 0:
         _mark_references(rows, points[good], star[good], frames, sources)
     seen = np.bincount(star, minlength=n) > 0
     return rows[seen | (telescope_id == 0)]
+
+
+def _by_seeing(
+    points: NDArray[Any], star: NDArray[np.integer], frames: NDArray[Any], n: int
+) -> NDArray[np.bool_]:
+    """Mark the stars whose light curves telescope and seeing explain, (n,)."""
+    frame = np.searchsorted(frames["frame_id"], points["frame_id"])
+    telescope, fwhm = frames["telescope_id"][frame], frames["fwhm"][frame]
+    return explained_by_seeing(star, telescope, fwhm, points["mag"], points["mag_err"], n)
 
 
 def _star_of(sources: NDArray[Any], points: NDArray[Any]) -> NDArray[np.int64]:
@@ -194,7 +205,7 @@ def _judge_samples(
     points: NDArray[Any],
     star: NDArray[np.integer],
     good: NDArray[np.integer],
-    edge: NDArray[np.bool_],
+    marked: dict[str, NDArray[np.bool_]],
     settings: StatsSettings,
 ) -> None:
     """Judge each band and component by itself, in place: neighbours in magnitude must be comparable."""
@@ -204,23 +215,19 @@ def _judge_samples(
     def mostly(flag: Flag) -> NDArray[np.bool_]:
         return np.asarray(np.bincount(star[(points["flags"] & int(flag)) != 0], minlength=n) > 0.5 * n_points)
 
-    edge = edge | mostly(Flag.EDGE)
-    blend = mostly(Flag.BLEND)
-    suspicious = _outliers_on_bad_frames(rows, points[good], star[good])
+    vetoes = {
+        "edge": marked["edge"] | mostly(Flag.EDGE),
+        "blend": mostly(Flag.BLEND),
+        "bad_frames": _outliers_on_bad_frames(rows, points[good], star[good]),
+        "bad_points": rows["quality_flag"] < 0,
+        "seeing": marked["seeing"],
+    }
     enough = rows["n_obs"] >= settings.min_epochs
     sample = sources["band_id"] * (int(sources["component"].max(initial=0)) + 2) + sources["component"]
     for value in np.unique(sample[enough]):
         mine = np.flatnonzero(enough & (sample == value))
-        verdict = judge(
-            indices[mine],
-            rows["n_obs"][mine],
-            {
-                "edge": edge[mine],
-                "blend": blend[mine],
-                "bad_frames": suspicious[mine],
-                "bad_points": rows["quality_flag"][mine] < 0,
-            },
-        )
+        here = {name: who[mine] for name, who in vetoes.items()}
+        verdict = judge(indices[mine], rows["n_obs"][mine], here, sound=~here["seeing"])
         _write_verdict(rows, mine, verdict)
 
 

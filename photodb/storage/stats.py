@@ -35,6 +35,7 @@ FRAME_DTYPE = np.dtype(
         ("ra", "f8"),
         ("dec", "f8"),
         ("radius", "f8"),
+        ("fwhm", "f8"),
         ("footprint", "f8", (8,)),
     ]
 )
@@ -100,7 +101,7 @@ WHERE solution_id = %(solution)s
 """
 _FRAMES = """
 SELECT t.frame_id, c.telescope_id, f.band_id, coalesce(f.field_id, -1), t.component, coalesce(f.ra, 'NaN'),
-       coalesce(f.dec, 'NaN'), coalesce(f.radius, 'NaN'),
+       coalesce(f.dec, 'NaN'), coalesce(f.radius, 'NaN'), coalesce(f.fwhm, 'NaN')::float8,
        CASE WHEN array_length(f.footprint, 1) = 8 THEN f.footprint ELSE array_fill('NaN'::float8, ARRAY[8]) END
 FROM frame_term t JOIN frame f USING (frame_id) JOIN camera c USING (camera_id)
 WHERE t.solution_id = %(solution)s AND t.status = 'used'

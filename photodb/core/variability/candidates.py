@@ -49,7 +49,7 @@ def _line(x, v, inside):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _local_z(mag, value, floor, z):  # type: ignore[no-untyped-def]
+def _local_z(mag, value, floor, sound, z):  # type: ignore[no-untyped-def]
     """Write z of each star; `mag` ascending, `value` finite."""
     n = mag.size
     for i in range(n):
@@ -67,12 +67,14 @@ def _local_z(mag, value, floor, z):  # type: ignore[no-untyped-def]
             else:
                 high += 1
         x, v = mag[low:high] - mag[i], value[low:high]
-        inside = np.ones(x.size, np.bool_)
+        inside = sound[low:high].copy()
         inside[i - low] = False
+        if np.sum(inside) < 5:
+            continue
         residual = v - np.median(v[inside])
         spread = MAD_TO_SIGMA * np.median(np.abs(residual[inside]))
         for _ in range(5):
-            keep = (np.abs(residual) <= CLIP * max(spread, 1e-9)) & (np.arange(x.size) != i - low)
+            keep = (np.abs(residual) <= CLIP * max(spread, 1e-9)) & inside
             if np.sum(keep) < 5:
                 break
             a, b = _line(x, v, keep)
@@ -81,8 +83,17 @@ def _local_z(mag, value, floor, z):  # type: ignore[no-untyped-def]
         z[i] = residual[i - low] / max(spread, floor[i])
 
 
-def local_z(mag: NDArray, index: NDArray, n_obs: NDArray, logarithmic: bool = True) -> NDArray[np.float64]:
-    """Return z of an index against neighbours in magnitude, (n,); NaN where the index is, or with too few stars."""
+def local_z(
+    mag: NDArray,
+    index: NDArray,
+    n_obs: NDArray,
+    logarithmic: bool = True,
+    sound: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return z of an index against neighbours in magnitude, (n,); NaN where the index is, or with too few stars.
+
+    Only the stars of `sound` (all by default) serve as neighbours.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         value = (
             np.log(np.where(index > 0, index, np.nan)) if logarithmic else np.asarray(index, dtype=np.float64)
@@ -93,8 +104,11 @@ def local_z(mag: NDArray, index: NDArray, n_obs: NDArray, logarithmic: bool = Tr
         return z
     good = good[np.argsort(mag[good], kind="stable")]
     floor = 0.7 / np.sqrt(np.maximum(n_obs[good], 1.0))
-    out = np.empty(good.size)
-    _local_z(np.ascontiguousarray(mag[good], np.float64), np.ascontiguousarray(value[good]), floor, out)
+    out = np.full(good.size, np.nan)
+    usable = np.ones(good.size, dtype=np.bool_) if sound is None else sound[good]
+    _local_z(
+        np.ascontiguousarray(mag[good], np.float64), np.ascontiguousarray(value[good]), floor, usable, out
+    )
     z[good] = out
     return z
 
@@ -113,6 +127,7 @@ def _passes(
             "eta+clipped": ((eta > 7.0) & (clipped > 3.5), np.fmax(eta, clipped)),
             "clipped": (clipped > 30.0, clipped),
             "runs+sigma": ((n3_runs >= 2) & (sigma > 5.0), sigma),
+            "j+eta": ((z["stetson_j"] > 8.0) & (eta > 4.0), eta),
         }
 
 
@@ -127,15 +142,16 @@ def judge(
     indices: NDArray[np.float64],
     n_obs: NDArray[np.integer],
     vetoes: dict[str, NDArray[np.bool_]] | None = None,
+    sound: NDArray[np.bool_] | None = None,
 ) -> Verdict:
     """Judge the stars of one sample from their indices, (n, n_indices) in the order of the registry.
 
     `vetoes` are further ones by name, for example stars mostly at the edge of frames, blended ones, and ones whose
-    outlying points lie mostly on bad frames.
+    outlying points lie mostly on bad frames. Only the stars of `sound` (all by default) serve as neighbours.
     """
     column = {name: indices[:, i] for i, name in enumerate(NAMES)}
     mag, n = column["median_mag"], indices.shape[0]
-    z = {name: local_z(mag, column[name], n_obs, name not in _LINEAR) for name in Z_INDICES}
+    z = {name: local_z(mag, column[name], n_obs, name not in _LINEAR, sound) for name in Z_INDICES}
     runs = np.nan_to_num(column["n3"]) * np.maximum(n_obs - 2, 0)
     passes = _passes(z, np.round(runs))
     against = _vetoes(mag, column["chi2_dof"]) | (vetoes or {})
