@@ -146,10 +146,21 @@ def judge_frames(state: State, values: NDArray[np.float64]) -> int:
             state.frame_reason[i] = (
                 f"stars scatter by {np.sqrt(fitted):.3f} mag, limit {s.max_frame_scatter:g}"
             )
+    clipped, shared = _clipped(state)
+    for i in np.flatnonzero(state.frame_ok & (clipped > s.max_clipped * np.maximum(shared, 10))):
+        state.frame_ok[i] = False
+        state.frame_reason[i] = f"{clipped[i]} of {shared[i]} stars clipped, limit {s.max_clipped:.0%}"
     for i in np.flatnonzero(state.frame_ok & (counts < s.min_stars)):
         state.frame_ok[i] = False
         state.frame_reason[i] = f"{counts[i]} stars left after clipping, {s.min_stars} needed"
     return int(np.count_nonzero(before != state.frame_ok))
+
+
+def _clipped(state: State) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count, for each frame, the points that the biweight leaves without weight, and all that it weighed."""
+    weighed, shared = shared_stars(state, state.usable())
+    frame = state.problem.frame[weighed & (state.weight == 0)].astype(np.int64)
+    return np.bincount(frame, minlength=state.problem.n_frames), shared
 
 
 def _residuals2(state: State, values: NDArray[np.float64]) -> NDArray[np.float64]:

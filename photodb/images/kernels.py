@@ -202,6 +202,6 @@ def cores(raw, data, bad, xs, ys, reach, level):
                 for x in range(bx - 1, bx + 2):
                     around += data[y, x]
             around = (around - best) / 8.0
-        out[i, 3] = best / around if around > 0.02 * best else 50.0
+        out[i, 3] = best / around if best > 0.0 and around > 0.02 * best else 50.0
         out[i, 4], out[i, 5] = best, around
     return out
