@@ -1,4 +1,4 @@
-"""Time `photodb run` on a folder of frames as a whole process: wall, CPU of it and its children, share by stage.
+"""Time `photodb run` on a folder of frames as a whole process: wall, CPU, share by stage. Run it on a quiet machine.
 
     python -m benchmarks.bench_run [FOLDER] [--refcat FILE] [--runs N] [--peer COMMAND]
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shlex
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ class Timing:
     """One run of a command."""
 
     wall: float  # s
-    cpu: float  # s, user and system, children included
+    cpu: float  # s, of the whole machine meanwhile: the command, its workers and the database server
 
 
 def default_folder() -> Path | None:
@@ -40,10 +39,9 @@ def default_folder() -> Path | None:
 
 def timed(command: list[str], **options: object) -> Timing:
     """Run a command to its end and time it."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before, began = busy_seconds(), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Timing(wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return Timing(time.perf_counter() - began, busy_seconds() - before)
 
 
 def photodb(*arguments: str) -> list[str]:
@@ -51,8 +49,8 @@ def photodb(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "photodb", *arguments]
 
 
-def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, float, dict[str, float]]:
-    """Run the whole chain in a fresh archive; return its timing, the server's CPU seconds and the stages."""
+def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, dict[str, float]]:
+    """Run the whole chain in a fresh archive; return its timing and the seconds of its stages."""
     archive = str(work)
     subprocess.run(photodb("init", archive), check=True, capture_output=True)
     if refcat:
@@ -61,9 +59,7 @@ def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, floa
             check=True,
             capture_output=True,
         )
-    server = server_cpu(work)
     timing = timed(photodb("--archive", archive, "run", str(folder)))
-    server = server_cpu(work) - server
     sql = (
         "SELECT command, extract(epoch FROM finished_at - started_at)::float8 AS s, report->'stages' AS stages "
         "FROM run"
@@ -83,24 +79,14 @@ def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, floa
         inner = row["stages"]
         inner = json.loads(inner) if isinstance(inner, str) else inner or {}
         stages |= {f"  {row['command']}: {name}": seconds for name, seconds in inner.items()}
-    return timing, server, stages
+    return timing, stages
 
 
-def server_cpu(archive: Path) -> float:
-    """Return the CPU seconds that the embedded server's processes (the dead ones too) have used so far."""
-    pid_file = next(archive.rglob("postmaster.pid"), None)
-    if pid_file is None:
-        return 0.0
-    postmaster = int(pid_file.read_text().split()[0])
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(stat.parent.name) == postmaster or int(fields[1]) == postmaster:
-            ticks += sum(int(v) for v in fields[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def busy_seconds() -> float:
+    """Return the CPU seconds that this machine has spent working since it started, all processes together."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _idle, _wait, irq, soft, *_ = (int(v) for v in stat.readline().split()[1:])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def spread(values: list[float]) -> str:
@@ -122,10 +108,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("bench_run: no frames here; set PHOTODB_DATA")
         return 0
     n = sum(1 for p in options.folder.iterdir() if p.is_file())
-    ours, peers, servers, stages = [], [], [], {}
+    ours, peers, stages = [], [], {}
     for k in range(options.runs + 1):
         with tempfile.TemporaryDirectory() as work:
-            timing, server, stages = one_run(options.folder, options.refcat, Path(work) / "archive")
+            timing, stages = one_run(options.folder, options.refcat, Path(work) / "archive")
         peer = (
             timed(["bash", "-c", options.peer.format(folder=shlex.quote(str(options.folder)))])
             if options.peer
@@ -133,16 +119,13 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if k:
             ours.append(timing)
-            servers.append(server)
             peers += [peer] if peer else []
     print(
         f"photodb run, {n} files, {options.runs} runs after a warm one, {os.cpu_count()} cores (min / median / max)"
     )
     walls = [t.wall for t in ours]
     print(f"  wall {spread(walls)} s, {n / statistics.median(walls):.1f} frames/s")
-    print(
-        f"  CPU of the command and its workers {spread([t.cpu for t in ours])} s, of the server {spread(servers)} s"
-    )
+    print(f"  CPU of all processes, the database server's among them, {spread([t.cpu for t in ours])} s")
     if peers:
         print(f"  peer: wall {spread([t.wall for t in peers])} s, CPU {spread([t.cpu for t in peers])} s")
         ratio = statistics.median(walls) / statistics.median(t.wall for t in peers)
