@@ -24,7 +24,9 @@ class ZeroPointSettings:
     fit_tau: bool = True  # fit the prior scatter for each camera
     fit_error_scale: bool = True  # fit a factor on the photon errors of each camera
     max_frame_scatter: float = 0.1  # mag, excess scatter above which a frame is rejected
-    max_clipped: float = 0.3  # share of a frame's stars clipped above which it is rejected: half behind a tree, say
+    max_clipped: float = (
+        0.3  # share of a frame's stars clipped above which it is rejected: half behind a tree, say
+    )
     floors: FloorSettings = field(default_factory=FloorSettings)
     max_rounds: int = 20
     stop_norm: float = 0.1  # sigma, total S-norm of the last update
