@@ -19,7 +19,8 @@ class Bundle:
     """Base of the bundles: one length for all columns, rows chosen with `take`."""
 
     def __post_init__(self) -> None:
-        lengths = {f.name: len(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"{type(self).__name__}: columns of different lengths: {lengths}")
 
@@ -28,7 +29,8 @@ class Bundle:
 
     def take(self, rows: NDArray):  # type: ignore[no-untyped-def]
         """Return the bundle of the chosen rows (a boolean mask, indices or a slice)."""
-        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})  # type: ignore[arg-type]
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**{name: None if v is None else v[rows] for name, v in columns.items()})
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class Measurements(Bundle):
     y: Floats  # (n,)
     mag: Floats  # (n,) mag, instrumental
     mag_err: Floats  # (n,) mag, photon and read noise only
+    star_share: Floats | None = (
+        None  # (n,) share of mag_err squared that the star's own photons make, if known
+    )
 
 
 @dataclass(frozen=True)

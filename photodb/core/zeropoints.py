@@ -1,7 +1,8 @@
 """The global photometric solution: zero points and spatial terms of all frames, magnitudes of all stars, at once.
 
-Model: m_ij + sum_k c_ik phi_k(x_ij, y_ij) = M_j + error, error variance (s e_ij)^2 + floor^2, with error scale s and
-floor of the camera (Magnier et al. 1997, A&AS 126, 401; Padmanabhan et al. 2008, doi:10.1086/524677). Stars are
+Model: m_ij + sum_k c_ik phi_k(x_ij, y_ij) = M_j + error (Magnier et al. 1997, A&AS 126, 401; Padmanabhan et al. 2008,
+doi:10.1086/524677). The error variance is s^2 q_ij + g^2 p_ij + floor^2: q of sky and read noise, p of the star's own
+photons, with the scales s and g and the floor of the camera. Stars are
 eliminated exactly; outliers leave by graduated non-convexity (Blake & Zisserman 1987) with Tukey's biweight: the
 error floor starts at 0.3 mag, where everything is an inlier, and shrinks to the fitted one. Stars that are not
 constant leave the fit, and their magnitudes are found afterwards.
@@ -68,7 +69,7 @@ def _start(problem: Problem, settings: ZeroPointSettings) -> State:
         frame_terms=np.full(problem.n_frames, problem.k),
         frame_reason=[""] * problem.n_frames,
         floor2=np.full(n_cameras, settings.annealing[0] ** 2),
-        scale2=np.ones(n_cameras),
+        scale2=np.ones((n_cameras, 2)),
         extra2=np.zeros(problem.n_frames),
         tau=np.full(n_cameras, settings.tau),
     )

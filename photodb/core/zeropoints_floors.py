@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
 
 WINSOR2 = 9.0
 """Squared residuals count at most this much in the chi2 that rejects stars and frames."""
 
 SCALE_DOF = 200.0
+LEAST_SHARE = 0.2
 """Degrees of freedom in photon-dominated residuals that a fit of the error scale needs."""
 
 SCALE2_RANGE = (0.01, 25.0)
@@ -134,6 +136,40 @@ def fit_error_scale2(
         if abs(scale2 - previous) <= 1e-4 * previous:
             break
     return scale2
+
+
+def fit_error_scales2(
+    residual2: NDArray, e2: NDArray, share: NDArray, leverage: NDArray, floor2: float, scales2: NDArray
+) -> NDArray[np.float64]:
+    """Fit squared factors on the errors of sky and read noise and of star photons, (2,).
+
+    A gain that was only assumed wrongs the photons of the star alone, noise that neighbouring pixels share wrongs the
+    sky's alone. The variance s q + g p + f is linear in all three: their estimating equations of restricted maximum
+    likelihood, sum w^2 x_k (r^2 - room x.theta) = 0 with x = (q, p, 1), are solved within bounds on residuals within
+    four sigma. Where the share of the star's photons is not known, or hardly varies, both factors are one.
+    """
+    if np.ptp(share) < LEAST_SHARE:
+        return np.full(2, fit_error_scale2(residual2, e2, leverage, floor2, float(scales2[0])))
+    room = 1.0 - leverage
+    usable = room > 0.2
+    r2, room = residual2[usable], room[usable]
+    if room.sum() < SCALE_DOF:
+        return np.ones(2)
+    x = np.stack([e2 * (1 - share), e2 * share, np.ones_like(e2)], axis=1)[usable]
+    theta = np.array([scales2[0], scales2[1], max(floor2, 1e-8)])
+    low, high = np.array([SCALE2_RANGE[0]] * 2 + [0.0]), np.array([SCALE2_RANGE[1]] * 2 + [1.0])
+    for _ in range(15):
+        var = x @ theta
+        weight = (r2 < _TRUNCATE2 * room * var) / var**2
+        size = 1.0 / np.sqrt(np.sum(weight[:, None] * room[:, None] * x**2, axis=0) + 1e-300)
+        normal = (x * (weight * room)[:, None]).T @ x * np.outer(size, size)
+        right = x.T @ (weight * r2 / 0.9989) * size
+        root = np.linalg.cholesky(normal + 1e-10 * np.eye(3))
+        fit = lsq_linear(root.T, np.linalg.solve(root, right), bounds=(low / size, high / size))
+        theta, previous = fit.x * size, theta
+        if np.all(np.abs(theta - previous) <= 1e-3 * previous):
+            break
+    return np.asarray(theta[:2])
 
 
 def group_chi2(

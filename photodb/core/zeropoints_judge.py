@@ -9,7 +9,7 @@ from photodb.core.terms import variance
 from photodb.core.zeropoints_floors import (
     bad_stars,
     fit_camera_floor,
-    fit_error_scale2,
+    fit_error_scales2,
     fit_floor2,
     group_chi2,
 )
@@ -75,14 +75,15 @@ def fit_floors(state: State, values: NDArray[np.float64], with_scale: bool) -> N
     residual2, state.floors = least_squares_residuals(state, values) ** 2, []
     for camera in range(state.floor2.size):
         mine = np.flatnonzero(use & (p.frames.camera[p.frame] == camera))
-        r2, e2, leverage = residual2[mine], p.var[mine], state.leverage[mine]
+        r2, e2, share, leverage = residual2[mine], p.var[mine], p.share[mine], state.leverage[mine]
         rounds = 4 if with_scale and state.settings.fit_error_scale else 1
         for turn in range(rounds):  # scale and floor in turn, each at the other's value
             if rounds > 1 and turn > 0:
-                state.scale2[camera] = fit_error_scale2(
-                    r2, e2, leverage, state.floor2[camera], state.scale2[camera]
+                state.scale2[camera] = fit_error_scales2(
+                    r2, e2, share, leverage, state.floor2[camera], state.scale2[camera]
                 )
-            scaled = e2 * state.scale2[camera]
+            sky2, star2 = state.scale2[camera]
+            scaled = e2 * (sky2 + share * (star2 - sky2))
             floor = fit_camera_floor(r2, scaled, leverage, state.floor2[camera], state.settings.floors)
             state.floor2[camera] = floor.value**2
         state.floors.append(floor)

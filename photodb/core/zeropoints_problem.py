@@ -23,6 +23,7 @@ class Problem:
     y: NDArray[np.float64]  # (n,)
     mag: NDArray[np.float64]  # (n,) mag, instrumental
     var: NDArray[np.float64]  # (n,) mag2, photon and read noise
+    share: NDArray[np.float64]  # (n,) share of the star's own photons in var; 0 where not known
     star_band: NDArray[np.int64]  # (n_stars,) -1 for a star without a point
     frames: Frames
     k: int  # terms of a frame
@@ -68,7 +69,7 @@ def build_problem(measurements: Measurements, frames: Frames, order: int) -> Pro
     n_stars = int(measurements.star.max(initial=-1)) + 1
     usable = np.isfinite(measurements.mag) & np.isfinite(measurements.x) & np.isfinite(measurements.y)
     usable &= np.isfinite(measurements.mag_err) & (measurements.mag_err > 0)
-    rows = np.flatnonzero(usable)
+    rows, share = np.flatnonzero(usable), measurements.star_share
     rows = rows[np.lexsort((measurements.frame[rows], measurements.star[rows]))]
     star = measurements.star[rows].astype(np.int64)
     frame = measurements.frame[rows].astype(np.uint32)
@@ -83,6 +84,9 @@ def build_problem(measurements: Measurements, frames: Frames, order: int) -> Pro
         y=measurements.y[rows].astype(np.float64),
         mag=measurements.mag[rows].astype(np.float64),
         var=measurements.mag_err[rows].astype(np.float64) ** 2,
+        share=np.zeros(rows.size)
+        if share is None
+        else np.clip(np.nan_to_num(share[rows].astype(np.float64)), 0, 1),
         star_band=_star_bands(star, frames.band[frame], n_stars),
         frames=frames,
         k=n_terms(order),

@@ -79,7 +79,10 @@ class ZeroPointSolution:
     clipped: NDArray[np.bool_]  # (n,) beyond the biweight of its star
     floors: tuple[Floor, ...]  # by camera
     tau: NDArray[np.float64]  # (n_cameras,) mag, prior scatter of a coefficient
-    error_scale: NDArray[np.float64]  # (n_cameras,) factor on the photon errors
+    error_scale: NDArray[np.float64]  # (n_cameras,) factor on the errors of sky and read noise
+    star_scale: NDArray[
+        np.float64
+    ]  # (n_cameras,) factor on the errors of star photons: root of assumed over true gain
     components: tuple[Component, ...]
     chi2: float
     dof: float
@@ -96,6 +99,12 @@ class ZeroPointSolution:
     def n_measurements(self) -> int:
         """Measurements that took part."""
         return int(np.count_nonzero(self.weight > 0))
+
+    def photon_error(self, mag_err: ArrayLike, star_share: ArrayLike, camera: NDArray) -> NDArray[np.float64]:
+        """Return photon errors as scaled by the fit, (n,) mag, from those given and the star photons' share in them."""
+        sky2, star2 = self.error_scale[camera] ** 2, self.star_scale[camera] ** 2
+        share = np.clip(np.nan_to_num(np.asarray(star_share, float)), 0, 1)
+        return np.asarray(mag_err, float) * np.sqrt(sky2 + share * (star2 - sky2))
 
     def correction(self, frame: NDArray[np.integer], x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return what to add to instrumental magnitudes at scaled positions, (n,); NaN without a zero point."""

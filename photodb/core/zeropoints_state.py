@@ -41,7 +41,9 @@ class State:
     frame_terms: NDArray[np.int64]
     frame_reason: list[str]
     floor2: NDArray[np.float64]  # (n_cameras,)
-    scale2: NDArray[np.float64]  # (n_cameras,) squared factor on the photon errors
+    scale2: NDArray[
+        np.float64
+    ]  # (n_cameras, 2) squared factors on the errors of sky and read noise, and of star photons
     extra2: NDArray[np.float64]  # (n_frames,) a frame's own excess variance
     tau: NDArray[np.float64]  # (n_cameras,)
     floors: list[Floor] = field(default_factory=list)
@@ -58,7 +60,8 @@ class State:
 
     def photon_variance(self) -> NDArray[np.float64]:
         """Return the variance of photons and read noise of each point, as scaled by the fit, (n,) mag2."""
-        return self.problem.var * self.scale2[self.problem.frames.camera][self.problem.frame]
+        scale2 = self.scale2[self.problem.frames.camera][self.problem.frame]
+        return self.problem.var * (scale2[:, 0] + self.problem.share * (scale2[:, 1] - scale2[:, 0]))
 
     def variance(self) -> NDArray[np.float64]:
         """Return the error variance of each point, (n,) mag2."""

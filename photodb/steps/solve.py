@@ -175,9 +175,9 @@ def select(
     x, y = scaled_positions(frames[frame], detections)
     area = frames["aperture_area"]
     guess = np.where(area > 0, 2.5 * np.log10(np.where(area > 0, area, 1.0)), 0.0)
-    measurements = Measurements(
-        star, frame, x, y, detections["mag"].astype(np.float64), np.where(fit, mag_err, np.nan)
-    )
+    mag = detections["mag"].astype(np.float64)
+    share = star_share(mag, mag_err, frames["exptime"][frame])
+    measurements = Measurements(star, frame, x, y, mag, np.where(fit, mag_err, np.nan), share)
     return Selection(
         frames=frames,
         detections=detections,
@@ -191,6 +191,19 @@ def select(
         cameras=cameras,
         excluded_sources=settings.exclude_sources,
     )
+
+
+def star_share(
+    mag: NDArray[np.float64], mag_err: NDArray[np.float64], exptime: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the share of mag_err squared that the star's own photons make, (n,); 0 where it is not known.
+
+    Of a flux of N electrons they make (1.0857 / N^0.5)^2.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        electrons = exptime * 10 ** (-0.4 * mag)
+        share = (2.5 / np.log(10)) ** 2 / (electrons * mag_err**2)
+    return np.where(np.isfinite(share), np.clip(share, 0.0, 1.0), 0.0)
 
 
 def scaled_positions(
@@ -244,6 +257,7 @@ def _stored_settings(
         "floors": floors,
         "tau": dict(zip(cameras, result.tau.tolist())),
         "error_scale": dict(zip(cameras, result.error_scale.tolist())),
+        "star_scale": dict(zip(cameras, result.star_scale.tolist())),
         "rounds": result.rounds,
     }
     return {**asdict(settings), "solver": asdict(result.settings), "fitted": fitted}

@@ -36,7 +36,8 @@ def point_rows(selection: Selection, result: ZeroPointSolution) -> NDArray[Any]:
     points["bjd_tdb"] = _bjd_tdb(selection, rows)
     points["mag"] = detections["mag"].astype(np.float64) + result.correction(frame, x, y)
     camera = selection.bundle.camera[frame]
-    points["err_photon"] = detections["mag_err"] * result.error_scale[camera]
+    share = selection.measurements.star_share
+    points["err_photon"] = result.photon_error(detections["mag_err"], share[rows], camera)  # type: ignore[index]
     points["err_calibration"] = result.correction_err(frame, x, y)
     points["err_floor"] = result.frame_floor[frame]
     photon, calibration = (

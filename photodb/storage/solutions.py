@@ -32,6 +32,7 @@ FRAME_DTYPE = np.dtype(
         ("earth_z", "f8"),
         ("nx", "i4"),  # px; 0 if unknown
         ("ny", "i4"),
+        ("exptime", "f8"),  # s; NaN if unknown
         ("aperture_area", "f8"),  # m2
     ]
 )
@@ -91,7 +92,8 @@ SOURCE_MAG_DTYPE = np.dtype(
 _FRAMES = """
 SELECT f.frame_id, f.camera_id, c.telescope_id, f.band_id, coalesce(f.field_id, -1), coalesce(f.night, -1), f.mjd,
        coalesce(f.mjd_tdb, 'NaN'), coalesce(f.earth_x, 'NaN'), coalesce(f.earth_y, 'NaN'), coalesce(f.earth_z, 'NaN'),
-       coalesce(f.nx, 0), coalesce(f.ny, 0), coalesce(t.aperture_area, 'NaN')
+       coalesce(f.nx, 0), coalesce(f.ny, 0), coalesce(f.exptime, 'NaN'),
+       coalesce(t.aperture_area, 'NaN')
 FROM frame f
 JOIN camera c ON c.camera_id = f.camera_id
 JOIN telescope t ON t.telescope_id = c.telescope_id

@@ -192,7 +192,7 @@ def test_bands_do_not_mix():
     a, b = one.measurements, two.measurements
     shifted = dataclasses.replace(b, star=b.star + a.star.max() + 1, frame=b.frame + len(one.frames))
     both = Measurements(
-        *(np.concatenate([getattr(a, f.name), getattr(shifted, f.name)]) for f in dataclasses.fields(a))
+        *(np.concatenate([getattr(a, f.name), getattr(shifted, f.name)]) for f in dataclasses.fields(a)[:6])
     )
     frames = Frames(
         np.concatenate([one.frames.camera, two.frames.camera + 2]),
@@ -232,7 +232,11 @@ def test_a_star_seen_once_gets_a_magnitude():
     row = int(np.argmin(m.mag_err))
     extra = dataclasses.replace(m.take(np.array([row])), star=np.array([lone]))
     both = Measurements(
-        *(np.concatenate([getattr(m, f.name), getattr(extra, f.name)]) for f in dataclasses.fields(m))
+        *(
+            np.concatenate([getattr(m, f.name), getattr(extra, f.name)])
+            for f in dataclasses.fields(m)
+            if getattr(m, f.name) is not None
+        )
     )
     solution = solve_zero_points(both, survey.frames, ZeroPointSettings(2))
     assert solution.star_reason[lone] == "one point only"
@@ -257,3 +261,20 @@ def test_a_wrong_gain_is_found_as_the_scale_of_the_photon_errors(factor):
     np.testing.assert_allclose(solution.error_scale, factor, rtol=0.03)
     assert abs(solution.chi2_dof - 1.0) < 0.05
     np.testing.assert_allclose([f.value for f in solution.floors], [0.003, 0.005], rtol=0.25)
+
+
+@pytest.mark.parametrize(("sky", "star"), [(1.3, 0.4), (1.0, 1.0), (0.8, 1.6)])
+def test_sky_and_star_photons_have_scales_of_their_own(sky, star):
+    """Half of a bright star's variance and little of a faint one's are its own photons, wronged by another factor."""
+    survey = simulate_survey(MEDIUM, seed=22)
+    m = survey.measurements
+    share = np.clip(0.9 / (1 + (m.mag_err / 0.02) ** 2), 0.0, 1.0)
+    told2 = m.mag_err**2 * ((1 - share) / sky**2 + share / star**2)
+    given = dataclasses.replace(m, mag_err=np.sqrt(told2), star_share=m.mag_err**2 * share / star**2 / told2)
+    solution = solve_zero_points(given, survey.frames, ZeroPointSettings(2))
+    np.testing.assert_allclose(solution.error_scale, sky, rtol=0.05)
+    np.testing.assert_allclose(solution.star_scale, star, rtol=0.15)
+    assert abs(solution.chi2_dof - 1.0) < 0.05
+    camera = survey.frames.camera[m.frame]
+    back = solution.photon_error(given.mag_err, given.star_share, camera)
+    np.testing.assert_allclose(np.median(back / m.mag_err), 1.0, atol=0.05)
