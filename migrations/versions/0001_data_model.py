@@ -35,6 +35,25 @@ JOIN band b ON b.band_id = p.band_id
 WHERE p.solution_id = (SELECT published_solution_id FROM archive)
 """
 
+CALIBRATED_COMMENTS = (
+    ("solution_id", "[-] solution"),
+    ("source_id", "[-] source"),
+    ("frame_id", "[-] frame"),
+    ("mjd", "[d] middle of the exposure, MJD UTC"),
+    ("band", "[-] name of the band"),
+    ("camera", "[-] name of the camera"),
+    ("mag", "[mag] calibrated magnitude; NaN if the flux is not positive"),
+    ("mag_err", "[mag] total error"),
+    ("flags", "[-] bits of photodb.core.flags"),
+    ("bjd_tdb", "[d] middle of the exposure at the barycentre for this source, JD TDB"),
+    ("telescope", "[-] name of the telescope"),
+    ("detection_id", "[-] detection"),
+    ("err_photon", "[mag] part of the photons and read noise"),
+    ("err_calibration", "[mag] part of the frame's terms"),
+    ("err_floor", "[mag] part of the camera's error floor"),
+    ("cell", "[-] HEALPix cell of order 5"),
+)
+
 ARCHIVE_ROW = """
 INSERT INTO archive (one, archive_uuid, cell_order, frames_per_partition, code_version)
 VALUES (true, gen_random_uuid()::text, 5, 10000, :version)
@@ -600,6 +619,9 @@ def upgrade() -> None:
     op.execute(CreateSequence(SOURCE_SERIAL))
     op.execute(CALIBRATED)
     op.execute("COMMENT ON VIEW calibrated IS 'A row a point of the published solution.'")
+    for column, comment in CALIBRATED_COMMENTS:
+        quoted = comment.replace("'", "''")
+        op.execute(f"COMMENT ON COLUMN calibrated.{column} IS '{quoted}'")
     op.execute(sa.text(ARCHIVE_ROW).bindparams(version=photodb.__version__))
 
 

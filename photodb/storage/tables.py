@@ -964,4 +964,14 @@ WHERE p.solution_id = (SELECT published_solution_id FROM archive)
 """
 """A row a point of the published solution, for SQL users."""
 
+CALIBRATED_COMMENTS = {
+    **{name: str(column.comment) for name, column in light_curve_point.c.items() if name != "band_id"},
+    "band": "[-] name of the band",
+    "camera": "[-] name of the camera",
+    "telescope": "[-] name of the telescope",
+}
+"""Comment of each column of the view."""
+
+CALIBRATED_COMMENT = "COMMENT ON VIEW calibrated IS 'A row a point of the published solution.'"
+
 __all__ = [name for name, value in list(globals().items()) if isinstance(value, Table)]
