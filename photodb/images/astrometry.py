@@ -51,16 +51,13 @@ class SkyFit:
 
 
 def compose(wcs: TangentWCS, to_old: Affine, nx: int, ny: int) -> TangentWCS:
-    """Return the WCS of pixels that `to_old` maps to the pixels of `wcs`; exact, order kept."""
+    """Return the WCS of pixels that `to_old` maps to the pixels of `wcs`; exact: tangent point and order are kept."""
     gx, gy = np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9))
     new = np.column_stack([gx.ravel(), gy.ravel()])
     old = to_old(new)
     ra, dec = wcs.to_sky(old[:, 0], old[:, 1])
-    ra0, dec0 = (
-        float(v[0])
-        for v in wcs.to_sky(*(np.array([v]) for v in to_old(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0]))
-    )
-    return fit_wcs(new[:, 0], new[:, 1], ra, dec, ra0, dec0, (nx - 1) / 2, (ny - 1) / 2, max(1, wcs.order))
+    middle, order = ((nx - 1) / 2, (ny - 1) / 2), max(1, wcs.order)
+    return fit_wcs(new[:, 0], new[:, 1], ra, dec, wcs.ra0, wcs.dec0, *middle, order)
 
 
 def _fit(
@@ -175,7 +172,9 @@ def fit_blind(
         )
         if found:
             guess = _wcs_of(found.transform, unit, ra, dec, nx, ny)
-            return fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars)
+            fit = fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars)
+            if fit:
+                return fit
     return None
 
 

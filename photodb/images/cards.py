@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.time import Time
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs import wcs as astropy_wcs
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..core.tangent import TangentWCS, fit_wcs, n_terms
 from ..errors import FrameError
@@ -26,6 +29,9 @@ KINDS = {
 }
 SECTION = re.compile(r"^\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]$")
 WCS_FIT_LIMIT_PX = 0.05
+LONGEST_EXPOSURE = 86400.0
+SCALES = (0.005, 600.0)
+"""Pixel scales that are believed, arcsec/px; others count as unknown."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,10 @@ def exposure_time(header: Mapping[str, Any], d: CameraDescription, kind: str) ->
         raise FrameError(
             "no_exposure", f"card {d.header.exposure} missing or no number: {header.get(d.header.exposure)!r}"
         )
+    if seconds > LONGEST_EXPOSURE:
+        raise FrameError(
+            "bad_exposure", f"{d.header.exposure} = {seconds:g} s; at most {LONGEST_EXPOSURE:g} s believed"
+        )
     if seconds < 0 or (kind == "science" and seconds == 0):
         raise FrameError("bad_exposure", f"{d.header.exposure} = {seconds:g} s; more than 0 needed")
     return seconds
@@ -160,13 +170,17 @@ def read_exposure(header: Mapping[str, Any], d: CameraDescription) -> Exposure:
         object=str(header.get(h.object, "")).strip(),
         ra=ra if on_sky else float("nan"),
         dec=dec if on_sky else float("nan"),
-        pixel_scale=either(h.pixel_scale, d.pixel_scale),
+        pixel_scale=_believable(either(h.pixel_scale, d.pixel_scale)),
         gain=either(h.gain, d.gain),
         read_noise=either(h.read_noise, d.read_noise),
         saturation=either(h.saturation, d.saturation),
         soft_bias=soft if np.isfinite(soft) else d.soft_bias,
         airmass=either(h.airmass, None),
     )
+
+
+def _believable(scale: float) -> float:
+    return scale if SCALES[0] <= scale <= SCALES[1] else float("nan")
 
 
 def section(text: str, header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[slice, slice] | None:
@@ -209,12 +223,24 @@ def header_wcs(
             if not world.has_celestial:
                 return None
             gx, gy = np.meshgrid(np.linspace(0, nx - 1, 12), np.linspace(0, ny - 1, 12))
-            sky = world.all_pix2world(np.column_stack([gx.ravel() + x_first, gy.ravel() + y_first]), 0)
+            sky = _icrs(world, gx.ravel() + x_first, gy.ravel() + y_first)
     except (ValueError, TypeError, KeyError, MemoryError, astropy_wcs.WcsError, OSError, AttributeError):
         return None
     if not np.isfinite(sky).all() or np.abs(sky[:, 1]).max() > 90:
         return None
     return _as_tangent(gx.ravel(), gy.ravel(), sky, nx, ny)
+
+
+def _icrs(world: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return ra, dec (n, 2) in ICRS of pixels, whatever the order of the axes and the frame of the WCS."""
+    lon, lat = world.celestial.all_pix2world(x, y, 0)
+    if world.celestial.wcs.lng == 1:
+        lon, lat = lat, lon
+    frame = wcs_to_celestial_frame(world.celestial)
+    if frame.name in ("icrs", "fk5") and getattr(frame, "equinox", None) in (None, Time("J2000")):
+        return np.column_stack([lon, lat])
+    there = SkyCoord(lon, lat, unit="deg", frame=frame).icrs
+    return np.column_stack([there.ra.deg, there.dec.deg])
 
 
 def _as_tangent(x: np.ndarray, y: np.ndarray, sky: np.ndarray, nx: int, ny: int) -> TangentWCS | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ LATITUDES = ("SITELAT", "LATITUDE", "OBSLAT", "LAT-OBS", "GEOLAT", "OBSGEO-B", "
 LONGITUDES = ("SITELONG", "LONGITUD", "OBSLONG", "LONG-OBS", "GEOLON", "OBSGEO-L", "SITE-LON", "LONGITUDE")
 ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H", "ELEVATIO", "SITEALT")
 DIAMETERS_MM = ("APTDIA",)
+TIME_SYSTEMS = {"utc": "utc", "ut": "utc", "ut1": "utc", "tai": "tai", "tt": "tt"}
 AREAS_MM2 = ("APTAREA",)
 CLIPPED_VARIANCE = 0.9733
 """Variance of a normal distribution cut at three sigma."""
@@ -83,10 +85,14 @@ def find_time(header: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     ------
     FrameError : no readable time.
     """
-    system = str(header.get("TIMESYS", "")).strip().lower()
-    scale = "tai" if system == "tai" else "utc"
+    system = str(header.get("TIMESYS", "") or "utc").strip().lower()
+    if system not in TIME_SYSTEMS:
+        raise FrameError(
+            "bad_time", f"TIMESYS = {system.upper()}: one of {', '.join(TIME_SYSTEMS)} understood"
+        )
+    scale = TIME_SYSTEMS[system]
     candidates: list[tuple[str, ...]] = [("DATE-OBS",), ("DATE-BEG",)]
-    candidates += [(day, clock) for day in ("DATE-OBS", "DATE_OBS", "DATE") for clock in CLOCKS]
+    candidates += [(day, clock) for day in ("DATE-OBS", "DATE_OBS") for clock in CLOCKS]
     candidates += [(clock,) for clock in CLOCKS] + [("JD",), ("JD-OBS",), ("MJD-OBS",)]
     failure: FrameError | None = None
     for cards in candidates:
@@ -127,10 +133,10 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
     if missing:
         raise UnknownCamera(_explain(header, missing))
     names = [str(header[c]).strip() for c in (telescope, instrument) if c]
-    match = {c: str(header[c]).strip() for c in (telescope, instrument) if c}
+    match = {c: glob.escape(str(header[c]).strip()) for c in (telescope, instrument) if c}
     for card in ("XBINNING", "CCDSUM", "NAXIS1", "NAXIS2"):
         if str(header.get(card, "")).strip():
-            match[card] = str(header[card]).strip()
+            match[card] = glob.escape(str(header[card]).strip())
     made = CameraDescription(
         telescope=names[0],
         name="-".join(dict.fromkeys(re.sub(r"\s+", "_", n) for n in names)),
@@ -263,12 +269,33 @@ def _sun(mjd: float, latitude: float, longitude: float) -> float:
     return place_at(mjd, latitude, longitude).sun_altitude
 
 
-def complete(d: CameraDescription, frames: Sequence[NDArray], header: Mapping[str, Any]) -> CameraDescription:
+@dataclass(frozen=True)
+class PixelStats:
+    """What the pixels of a frame tell of its camera."""
+
+    level: NDArray[np.float64]  # (b,) ADU, median of each block
+    variance: NDArray[np.float64]  # (b,) ADU2, noise of each block
+    top: float  # ADU, highest count
+    pile: int  # pixels at the highest count
+    integers: bool
+
+
+def pixel_stats(frame: NDArray) -> PixelStats:
+    """Look at the raw pixels of a frame."""
+    level, variance = _blocks(frame)
+    top = float(np.nanmax(frame))
+    return PixelStats(level, variance, top, int((frame == top).sum()), frame.dtype.kind != "f")
+
+
+def complete(
+    d: CameraDescription, frames: Sequence[PixelStats], header: Mapping[str, Any]
+) -> CameraDescription:
     """Fill in gain, read noise and saturation from the pixels of a few frames where neither file nor header tells.
 
     Parameters
     ----------
-    frames : raw pixels of one or more science frames of the camera.
+    frames : of one or more science frames of the camera.
+    header : of one of them.
     """
     if d.saturation is None and not d.header.saturation:
         d = with_assumed(d, saturation=estimate_saturation(frames))
@@ -284,14 +311,13 @@ def complete(d: CameraDescription, frames: Sequence[NDArray], header: Mapping[st
     return d
 
 
-def estimate_saturation(frames: Sequence[NDArray]) -> tuple[float, str]:
+def estimate_saturation(frames: Sequence[PixelStats]) -> tuple[float, str]:
     """Return the saturation and how it was found: a plateau at the highest count, else the type's limit."""
-    top = max(float(np.nanmax(f)) for f in frames)
-    pile = sum(int((f == top).sum()) for f in frames)
-    if frames[0].dtype.kind == "f":
-        return (top if pile > 4 else max(top, 1.0) * 1.5), f"highest count {top:g}" + (
-            " repeated" if pile > 4 else " times 1.5"
-        )
+    top = max(f.top for f in frames)
+    pile = sum(f.pile for f in frames if f.top == top)
+    if not frames[0].integers:
+        told = f"highest count {top:g}" + (" repeated" if pile > 4 else " times 1.5")
+        return (top if pile > 4 else max(top, 1.0) * 1.5), told
     bits = int(np.ceil(np.log2(max(top, 255) + 1)))
     limit = float(2**bits - 1)
     if pile > 2:
@@ -320,13 +346,14 @@ def _blocks(frame: NDArray, size: int = 32) -> tuple[NDArray, NDArray]:
     return level, variance / 2
 
 
-def estimate_gain(frames: Sequence[NDArray]) -> tuple[tuple[float, str], tuple[float, str]]:
+def estimate_gain(frames: Sequence[PixelStats]) -> tuple[tuple[float, str], tuple[float, str]]:
     """Return gain (e-/ADU) and read noise (e-) with how, from the growth of the noise with the level over the frames.
 
     The variance in counts of a photon-limited pixel is level / gain + const; where the level does not vary enough
     for a slope, gain 1 is taken and the noise floor becomes the read noise.
     """
-    level, variance = (np.concatenate(v) for v in zip(*(_blocks(f) for f in frames)))
+    level = np.concatenate([f.level for f in frames])
+    variance = np.concatenate([f.variance for f in frames])
     keep = np.isfinite(level) & np.isfinite(variance) & (variance > 0)
     level, variance = level[keep], variance[keep]
     if len(level) > 20:
@@ -346,8 +373,8 @@ def estimate_gain(frames: Sequence[NDArray]) -> tuple[tuple[float, str], tuple[f
     return (1.0, "1 taken: the sky is too even to tell"), (max(noise, 0.1), "noise of the sky, in counts")
 
 
-def _noise_floor(frames: Sequence[NDArray], gain: float, bias: float) -> tuple[float, str]:
-    level, variance = _blocks(frames[0])
+def _noise_floor(frames: Sequence[PixelStats], gain: float, bias: float) -> tuple[float, str]:
+    level, variance = frames[0].level, frames[0].variance
     sky = max(float(np.median(level)) - bias, 0.0)
     floor = float(np.median(variance)) * gain**2 - sky * gain
     return float(np.sqrt(max(floor, 1.0))), "noise of the sky less its photon noise"

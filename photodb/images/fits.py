@@ -117,7 +117,12 @@ def _check_magic(path: Path) -> None:
     if not head:
         raise FrameError("empty", "the file is empty (0 bytes)")
     if not (head.startswith((b"SIMPLE", b"\x1f\x8b", b"BZh", b"\x1f\x9d", b"PK"))):
-        raise FrameError("not_fits", "the file does not start with SIMPLE: it is not FITS")
+        later = (
+            "; star lists are not read yet"
+            if path.suffix.lower() in (".csv", ".ecsv", ".txt", ".dat")
+            else ""
+        )
+        raise FrameError("not_fits", f"the file does not start with SIMPLE: it is not FITS{later}")
 
 
 def _is_image(hdu: object) -> bool:
@@ -145,12 +150,32 @@ def _choose(hdus: fits.HDUList, wanted: int | str | None) -> int:
     return (named or science)[0]
 
 
+def sound_cards(header: fits.Header) -> fits.Header:
+    """Return the header without the cards that cannot be parsed, which astropy would only find when they are asked for.
+
+    Empty values become empty text, never None.
+    """
+    sound = fits.Header()
+    for card in header.cards:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = (
+                    "" if isinstance(card.value, fits.card.Undefined) or card.value is None else card.value
+                )
+                sound.append((card.keyword, value, card.comment), end=True)
+        except DAMAGE:
+            continue
+    return sound
+
+
 def _merged_header(hdus: fits.HDUList, k: int) -> fits.Header:
-    header = hdus[k].header.copy()
+    header = sound_cards(hdus[k].header)
     if k:
         own = set(header)
         structural = {"SIMPLE", "EXTEND", "BITPIX", "NAXIS", "CHECKSUM", "DATASUM", "COMMENT", "HISTORY", ""}
-        header.extend([c for c in hdus[0].header.cards if c.keyword not in own | structural], end=True)
+        primary = sound_cards(hdus[0].header)
+        header.extend([c for c in primary.cards if c.keyword not in own | structural], end=True)
     return header
 
 
@@ -218,7 +243,7 @@ def read_header(path: Path, wanted: int | str | None = None) -> fits.Header:
             warnings.simplefilter("ignore")
             with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
                 if wanted is None and _is_image(hdus[0]):
-                    return hdus[0].header.copy()
+                    return _merged_header(hdus, 0)
                 return _merged_header(hdus, _choose(hdus, wanted))
     except DAMAGE as error:
         raise FrameError("unreadable", f"cannot read the file as FITS: {_one_line(error)}") from error

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 
-SCALES = ("utc", "tai", "local")
+SCALES = ("utc", "tai", "tt", "local")
 REFERS = ("start", "middle", "end")
 
 
@@ -25,7 +25,7 @@ class HeaderMap:
     """Which cards hold what; an empty text means that the header does not tell."""
 
     time: tuple[str, ...] = ("DATE-OBS",)  # one card, or date and time of day
-    time_scale: str = "utc"  # utc, tai, local
+    time_scale: str = "utc"  # utc, tai, tt, local
     time_refers: str = "start"  # start, middle, end of the exposure
     utc_offset: float = 0.0  # hours, local minus UTC, for time_scale local without a written offset
     exposure: str = "EXPTIME"

@@ -19,13 +19,13 @@ def smooth(data, kernel):
     half = len(kernel) // 2
     rows = np.zeros((ny, nx), np.float32)
     for y in range(ny):
-        for x in range(half):
+        for x in range(min(half, nx)):
             total = 0.0
             for k in range(-half, half + 1):
                 if 0 <= x + k < nx:
                     total += kernel[k + half] * data[y, x + k]
             rows[y, x] = total
-        for x in range(nx - half, nx):
+        for x in range(max(half, nx - half), nx):
             total = 0.0
             for k in range(-half, half + 1):
                 if 0 <= x + k < nx:
@@ -163,6 +163,19 @@ def annulus_sky(data, bad, xs, ys, inner, outer):
                 break
             m = kept
         out[i, 0], out[i, 1], out[i, 2] = middle, spread, m
+    return out
+
+
+@njit(cache=True, nogil=True)
+def count_bad(bad, xs, ys, radius):
+    """Count the bad pixels whose centres lie within `radius` of each star."""
+    ny, nx = bad.shape
+    out = np.zeros(len(xs), np.int64)
+    for i in range(len(xs)):
+        for y in range(max(0, int(ys[i] - radius)), min(ny, int(ys[i] + radius) + 2)):
+            for x in range(max(0, int(xs[i] - radius)), min(nx, int(xs[i] + radius) + 2)):
+                if bad[y, x] and (x - xs[i]) ** 2 + (y - ys[i]) ** 2 <= radius * radius:
+                    out[i] += 1
     return out
 
 

@@ -13,7 +13,7 @@ from ..core.columns import Detections
 from ..core.flags import Flag
 from ..errors import FrameError
 from . import detect
-from .kernels import annulus_sky, cores, moments
+from .kernels import annulus_sky, cores, count_bad, moments
 from .reduce import ReducedFrame
 
 RADII = (0.6, 0.8, 1.0, 1.4, 2.0)
@@ -168,7 +168,8 @@ def _flags(
     flags[(x < radius - 0.5) | (y < radius - 0.5) | (x > nx - 0.5 - radius) | (y > ny - 0.5 - radius)] |= (
         Flag.EDGE
     )
-    flags[core[:, 2] > 0] |= Flag.BAD_PIXEL
+    broken = count_bad(frame.bad, x, y, radius + 0.5)
+    flags[(broken > 0) & (core[:, 1] == 0)] |= Flag.BAD_PIXEL
     flags[core[:, 0] > frame.linear_limit] |= Flag.NONLINEAR
     flags[~(best > 0)] |= Flag.NEGATIVE
     tree = cKDTree(np.column_stack([x, y]))

@@ -18,13 +18,12 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.ephemeris import Place, place_at
 from ..core.tangent import TangentWCS
 from ..errors import FrameError
 from . import cards, fits
-from .describe import describe
+from .describe import PixelStats, describe, pixel_stats
 from .headers import CameraDescription, recognise
 from .measure import Measured, frame_fwhm, measure
 from .quality import Quality, quality
@@ -140,6 +139,10 @@ def scan(
         exposure = cards.read_exposure(header, made)
     except FrameError as error:
         return FrameFailure(path, file_hash, error.code, str(error))
+    except fits.DAMAGE as error:
+        return FrameFailure(
+            path, file_hash, "bad_header", f"cannot read the header: {type(error).__name__}: {error}"
+        )
     failed = cards.wcs_failed(header, made)
     return Scanned(path, file_hash, made, found is None, exposure.kind, exposure.mjd_start, failed)
 
@@ -226,20 +229,18 @@ class _Watch:
 class Sample:
     """A frame looked at to complete its camera's description."""
 
-    raw: NDArray  # (ny, nx) ADU, data section
+    pixels: PixelStats
     header: Any
     fwhm: float  # px; NaN where no star tells
 
 
-def sample_frame(path: Path, description: CameraDescription) -> Sample:
-    """Read a frame to estimate gain, saturation and aperture of its camera.
-
-    Raises
-    ------
-    FrameError : as `read_frame`.
-    """
-    frame = fits.read_frame(path, description.hdu, verify=description.checksum == "require")
-    exposure = cards.read_exposure(frame.header, description)
-    reduced = reduce_frame(frame, description, exposure)
-    fwhm = frame_fwhm(reduced) if exposure.kind == "science" else float("nan")
-    return Sample(reduced.raw, frame.header, fwhm)
+def sample_frame(scanned: Scanned, description: CameraDescription) -> Sample | FrameFailure:
+    """Look at a frame's pixels to estimate gain, saturation and aperture of its camera."""
+    try:
+        with _time_limit():
+            frame = fits.read_frame(scanned.path, description.hdu, verify=description.checksum == "require")
+            reduced = reduce_frame(frame, description, cards.read_exposure(frame.header, description))
+            fwhm = frame_fwhm(reduced) if scanned.kind == "science" else float("nan")
+            return Sample(pixel_stats(reduced.raw), frame.header, fwhm)
+    except FrameError as error:
+        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))

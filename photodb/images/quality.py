@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FrameError
+
 AREAS = 3
 STEP = 4
 LOW, HIGH = 0.1, 99.99
+MIN_BOX = 100
+"""Pixels that a box must hold to say something of the range."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,21 @@ def quality(data: NDArray, box: tuple[int, int, int, int] | None = None) -> Qual
     ----------
     data : (ny, nx) ADU
     box : x0, y0, x1, y1 of the part (px, inclusive) over which the dynamic range is taken; all by default.
+
+    Raises
+    ------
+    FrameError : code `bad_box`, the box hardly meets the frame.
     """
-    part = data if box is None else data[box[1] : box[3] + 1, box[0] : box[2] + 1]
+    part = (
+        data
+        if box is None
+        else data[max(0, box[1]) : max(0, box[3] + 1), max(0, box[0]) : max(0, box[2] + 1)]
+    )
+    if part.size < MIN_BOX:
+        raise FrameError(
+            "bad_box",
+            f"the box {box} holds {part.size} pixels of the {data.shape[1]}x{data.shape[0]} frame; {MIN_BOX} needed",
+        )
     values = np.ascontiguousarray(part).ravel()
     n = values.size
     low, high = int(LOW / 100 * (n - 1)), int(HIGH / 100 * (n - 1))

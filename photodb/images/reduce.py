@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import FrameError
 from .cards import Exposure, section
-from .fits import RawFrame
+from .fits import MIN_SIDE, RawFrame
 from .headers import CameraDescription
 
 
@@ -41,6 +41,10 @@ def reduce_frame(frame: RawFrame, d: CameraDescription, exposure: Exposure) -> R
     overscan = section(d.overscan_section, frame.header, shape)
     bias = float(np.median(frame.data[overscan])) if overscan else exposure.soft_bias
     raw = frame.data[area]
+    if min(raw.shape) < MIN_SIDE:
+        raise FrameError(
+            "too_small", f"the data section is {raw.shape[1]}x{raw.shape[0]} pixels; {MIN_SIDE} a side needed"
+        )
     level = exposure.saturation if np.isfinite(exposure.saturation) else np.inf
     bad = raw >= level
     data = raw.astype(np.float32)

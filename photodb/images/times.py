@@ -66,26 +66,33 @@ def to_mjd_utc(date: str, clock: str, scale: str, utc_offset_hours: float) -> fl
     Parameters
     ----------
     date, clock : ISO text; an offset written with the clock wins over `utc_offset_hours`.
-    scale : utc, tai or local.
+    scale : utc, tai, tt or local.
     utc_offset_hours : local minus UTC, used for scale local where the clock names none.
     """
     year, month, day = parse_date(date)
     hour, minute, second, offset = parse_clock(clock)
-    if scale == "tai":
-        jd1, jd2 = erfa.dtf2d("TAI", year, month, day, hour, minute, second)
-        jd1, jd2 = erfa.taiutc(jd1, jd2)
-        return float(jd1 - MJD_ZERO + jd2)
+    if scale in ("tai", "tt"):
+        jd1, jd2 = erfa.dtf2d(scale.upper(), year, month, day, hour, minute, second)
+        return _atomic_to_utc(jd1, jd2, scale)
     jd1, jd2 = erfa.dtf2d("UTC", year, month, day, hour, minute, second)
     if offset is None:
         offset = utc_offset_hours if scale == "local" else 0.0
     return float(jd1 - MJD_ZERO + jd2 - offset / 24.0)
 
 
-def _number_time(value: float, card: str) -> float:
+def _atomic_to_utc(jd1: float, jd2: float, scale: str) -> float:
+    """Return the MJD UTC of a two-part date in TAI or TT."""
+    if scale == "tt":
+        jd1, jd2 = erfa.tttai(jd1, jd2)
+    jd1, jd2 = erfa.taiutc(jd1, jd2)
+    return float(jd1 - MJD_ZERO + jd2)
+
+
+def _number_time(value: float, card: str, scale: str) -> float:
     if "TAI" in card.upper() and value > 1e9:  # seconds since MJD 0, as SDSS writes TAI
-        jd1, jd2 = erfa.taiutc(MJD_ZERO, value / 86400.0)
-        return float(jd1 - MJD_ZERO + jd2)
-    return value - MJD_ZERO if value > 2e6 else value
+        return _atomic_to_utc(MJD_ZERO, value / 86400.0, "tai")
+    mjd = value - MJD_ZERO if value > 2e6 else value
+    return _atomic_to_utc(MJD_ZERO, mjd, scale) if scale in ("tai", "tt") else mjd
 
 
 def read_start(cards: list[str], header: Any, scale: str = "utc", utc_offset_hours: float = 0.0) -> float:
@@ -120,11 +127,11 @@ def _start_of(cards: list[str], values: list[Any], scale: str, offset: float) ->
         both = DATE_CLOCK.match(date)
         return to_mjd_utc(both[1] if both else date, str(values[1]), scale, offset)
     if isinstance(values[0], int | float) and not isinstance(values[0], bool):
-        return _number_time(float(values[0]), cards[0])
+        return _number_time(float(values[0]), cards[0], scale)
     text = str(values[0]).strip()
     both = DATE_CLOCK.match(text)
     if both:
         return to_mjd_utc(both[1], both[2], scale, offset)
     if DATE.match(text):
         raise ValueError("a date without a time of day")
-    return _number_time(float(text), cards[0])
+    return _number_time(float(text), cards[0], scale)

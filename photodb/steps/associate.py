@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core.flags import Flag
-from photodb.core.match import mutual_nearest
+from photodb.core.match import nearest_pairs
 from photodb.core.sky import project
 from photodb.storage import sources
 from photodb.storage.engine import Connection
@@ -60,11 +60,12 @@ def associate(
     centre : ra, dec, radius of the frame, deg.
     radius : arcsec.
     """
-    known = sources.sources_in_cone(conn, centre[0], centre[1], centre[2] + 2 * radius / 3600)
+    reach = centre[2] + 2 * radius / 3600
+    known = sources.sources_in_cone(conn, centre[0], centre[1], reach, field_id if approximate else -1)
     here = np.column_stack(project(ra, dec, *centre[:2])) * 3600
     there = np.column_stack(project(known["ra"], known["dec"], *centre[:2])) * 3600
     real = flags & Flag.COSMIC_RAY == 0
-    i, j = mutual_nearest(np.where(real[:, None], here, np.nan), there, radius)
+    i, j = nearest_pairs(np.where(real[:, None], here, np.nan), there, radius)
     source_id = np.full(len(ra), -1, np.int64)
     source_id[i] = known["source_id"][j]
     sources.add_detections(conn, known[j], ra[i], dec[i], mjd)

@@ -14,13 +14,15 @@ from photodb.storage.refcats import Catalogue
 SPARE_DEG = 0.5
 """How much wider than asked a cone is fetched, so that the next frame's lies within it."""
 
+MOST_CONES = 24
+
 
 @dataclass
 class Catalogues:
-    """The catalogues of one ingest; keeps the cones it has fetched."""
+    """The catalogues of one ingest; keeps the last cones it has fetched."""
 
     _known: list[Catalogue] | None = None
-    _cones: dict[tuple[int, float, float, float], SkyStars] = field(default_factory=dict)
+    _cones: dict[tuple[int, float, float, float, float], SkyStars] = field(default_factory=dict)
 
     def by_priority(self, conn: Connection) -> list[Catalogue | None]:
         """List the loaded catalogues, the first to try first, and None for the built-in list at the end."""
@@ -37,16 +39,19 @@ class Catalogues:
         need_deg: float,
         epoch: float,
     ) -> SkyStars:
-        """Return the stars within at least `need_deg` of a place, brightest first, at a Julian epoch."""
+        """Return the stars within at least `need_deg` of a place, brightest first, at a Julian epoch (to a month)."""
         number = catalogue.reference_catalogue_id if catalogue else -1
-        for (known, ra0, dec0, reach), kept in self._cones.items():
-            if known == number and separation_deg(ra, dec, ra0, dec0) + need_deg <= reach:
+        month = round(epoch * 12) / 12
+        for (known, when, ra0, dec0, reach), kept in self._cones.items():
+            if (known, when) == (number, month) and separation_deg(ra, dec, ra0, dec0) + need_deg <= reach:
                 return kept
         reach = need_deg + SPARE_DEG
         if catalogue is None:
             stars = bright_stars(ra, dec, reach)
         else:
-            rows = refcats.stars_in_cone(conn, catalogue, ra, dec, reach, epoch)
+            rows = refcats.stars_in_cone(conn, catalogue, ra, dec, reach, month)
             stars = SkyStars(rows["key"], rows["ra"], rows["dec"], rows["mag"])
-        self._cones[number, ra, dec, reach] = stars
+        if len(self._cones) >= MOST_CONES:
+            self._cones.pop(next(iter(self._cones)))
+        self._cones[number, month, ra, dec, reach] = stars
         return stars

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from photodb.errors import FrameError, UsageError
-from photodb.images.fits import file_hash, is_frame_name
+from photodb.errors import FrameError, NothingMatched, UsageError
+from photodb.images.cards import SCALES
+from photodb.images.fits import SUFFIXES, file_hash, is_frame_name
 from photodb.images.headers import CameraDescription
 from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, measure_file, scan
 from photodb.storage import frames, instruments
@@ -38,6 +39,18 @@ class IngestSettings:
     jobs: int | None = None  # worker processes; None: one a core, 0: none
     retry: bool = False  # try frames again that were rejected before they were measured
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_stars < 1:
+            raise UsageError(f"max_stars {self.max_stars}: 1 or more needed")
+        if not 1 <= self.threshold < 1e6:
+            raise UsageError(f"threshold {self.threshold}: at least 1 sigma needed")
+        if self.scale is not None and not SCALES[0] <= self.scale <= SCALES[1]:
+            raise UsageError(f"scale {self.scale} arcsec/px: {SCALES[0]} to {SCALES[1]} believed")
+        if self.center is not None and not (0 <= self.center[0] <= 360 and -90 <= self.center[1] <= 90):
+            raise UsageError(f"center {self.center}: RA 0 to 360 and Dec -90 to 90 degrees needed")
+        if self.box is not None and not (0 <= self.box[0] < self.box[2] and 0 <= self.box[1] < self.box[3]):
+            raise UsageError(f"box {self.box}: X0 < X1 and Y0 < Y1 needed, from 0 on")
 
 
 @dataclass
@@ -97,7 +110,8 @@ def ingest(
 
     Raises
     ------
-    UsageError : a path does not exist, or the camera named is unknown.
+    UsageError : a path does not exist, the camera named is unknown, or a setting makes no sense.
+    NothingMatched : there is no file to read.
     StorageError : the database cannot be reached or written; what was committed stays.
     """
     settings, progress = settings or IngestSettings(), progress or Silent()
@@ -106,6 +120,11 @@ def ingest(
     files, report.n_ignored = find_files(paths)
     known = _descriptions(db, settings.camera)
     report.n_files = len(files)
+    if not files:
+        where = ", ".join(str(p) for p in paths)
+        raise NothingMatched(
+            f"no frame in {where}: {report.n_ignored} other files there; names end in {', '.join(SUFFIXES)}"
+        )
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)
@@ -164,7 +183,7 @@ def _ingest_files(
     for found in workers.map(look, todo, lambda job: FrameFailure(job[0], job[1], "crashed", CRASH)):
         (scanned if isinstance(found, Scanned) else failures).append(found)  # type: ignore[arg-type]
     scanned.sort(key=lambda s: (s.wcs_failed, s.mjd_start, str(s.path)))
-    cameras = settle_cameras(db, run.run_id, scanned, report.assumed)
+    cameras = settle_cameras(db, run.run_id, scanned, report.assumed, workers)
     for text in report.assumed:
         progress.message(text)
     scanned = [cameras.settled(s) for s in scanned]

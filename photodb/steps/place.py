@@ -33,6 +33,9 @@ SAME_FIELD = 0.5
 FEW_STARS = 12
 """Below this many catalogue stars a frame that is registered keeps the reference frame's place instead."""
 MIN_SOURCES = 10
+WIDEST_DEG = 20.0
+MOST_REFERENCES = 200
+"""Reference frames kept at hand."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,18 @@ class Placer:
             middle = np.array([(result.nx - 1) / 2]), np.array([(result.ny - 1) / 2])
             ra, dec = result.header_wcs.to_sky(*middle)
             return float(ra[0]), float(dec[0])
-        if np.isfinite([result.exposure.ra, result.exposure.dec]).all() and self.center is None:
+        if np.isfinite([result.exposure.ra, result.exposure.dec]).all():
             return result.exposure.ra, result.exposure.dec
         return self.center or (float("nan"), float("nan"))
 
     def radius(self, result: FrameResult) -> float:
-        """Return the distance from the frame's centre to its corners (deg); half a degree where no scale is known."""
+        """Return the distance from the frame's centre to its corners (deg); half a degree where no scale is known.
+
+        At most `WIDEST_DEG`, for the cells of the frame are locked one by one.
+        """
         scale = self.pixel_scale(result)
-        return float(0.5 * np.hypot(result.nx, result.ny) * scale / 3600) if np.isfinite(scale) else 0.5
+        radius = float(0.5 * np.hypot(result.nx, result.ny) * scale / 3600) if np.isfinite(scale) else 0.5
+        return min(radius, WIDEST_DEG)
 
     def pixel_scale(self, result: FrameResult) -> float:
         """Return the pixel scale told by caller, header's WCS, header or description; NaN if none does."""
@@ -98,22 +105,19 @@ class Placer:
         ra, dec = self.pointing(result)
         reference, registration = self._register(conn, result, camera_id, xy, ra, dec)
         prior = self._prior(result, reference, registration)
-        found = self._by_catalogues(conn, result, xy, prior, registration is not None, ra, dec)
+        sure = registration is not None and reference is not None and reference.astrometry == "catalogue"
+        found = self._by_catalogues(conn, result, xy, prior, sure, ra, dec)
         if (
             found
             and found.n_stars < FEW_STARS
             and registration
             and reference
-            and reference.astrometry in ("catalogue", "header")
+            and reference.astrometry == "catalogue"
         ):
             found = None
         if found is None:
             found = self._without_catalogue(conn, result, xy, reference, registration, prior, ra, dec)
         return self._in_field(conn, result, found, reference, registration)
-
-    def remember(self, reference: ReferenceFrame, camera_id: int) -> None:
-        """Keep a new reference frame at hand."""
-        self._references[reference.field_id, camera_id] = reference
 
     def _reference(self, conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
         key = (field_id, camera_id)
@@ -121,6 +125,8 @@ class Placer:
             found = frames.reference_frame(conn, field_id, camera_id)
             if found is None:
                 return None
+            if len(self._references) >= MOST_REFERENCES:
+                self._references.pop(next(iter(self._references)))
             self._references[key] = found
         return self._references[key]
 
@@ -158,11 +164,14 @@ class Placer:
         result: FrameResult,
         xy: NDArray,
         prior: TangentWCS | None,
-        registered: bool,
+        sure: bool,
         ra: float,
         dec: float,
     ) -> Placement | None:
-        """Try the loaded catalogues by priority, then the built-in bright list."""
+        """Try the loaded catalogues by priority, then the built-in bright list.
+
+        `sure` says that the prior comes from a frame that a catalogue placed: then stars must be where it puts them.
+        """
         if prior is not None:
             ra, dec = (float(v[0]) for v in prior.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
         if not np.isfinite(ra):
@@ -170,7 +179,7 @@ class Placer:
         epoch = 2000.0 + (result.exposure.mjd - 51544.5) / 365.25
         for catalogue in self._catalogues.by_priority(conn):
             stars = self._catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(result) + 0.05, epoch)
-            fit = self._fit(result, xy, stars, prior, registered, ra, dec)
+            fit = self._fit(result, xy, stars, prior, sure, ra, dec)
             if fit:
                 key = catalogue.reference_catalogue_id if catalogue else -1
                 name = catalogue.name if catalogue else "built-in bright list"
@@ -183,11 +192,11 @@ class Placer:
         xy: NDArray,
         stars: SkyStars,
         prior: TangentWCS | None,
-        registered: bool,
+        sure: bool,
         ra: float,
         dec: float,
     ) -> SkyFit | None:
-        if prior is not None and registered:
+        if prior is not None and sure:
             return fit_near(xy, stars, prior, result.nx, result.ny, search_px=REGISTERED_SEARCH_PX)
         if prior is not None:
             shift = HEADER_SHIFT_ARCSEC / prior.scale_arcsec
@@ -202,26 +211,11 @@ class Placer:
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
         if registration and reference:
-            kind = (
-                "frames"
-                if reference.astrometry in ("catalogue", "frames", "header")
-                else reference.astrometry
-            )
+            # no better than the frame it hangs on: an unconfirmed header's or an approximate place stays one
+            kind = "frames" if reference.astrometry in ("catalogue", "frames") else reference.astrometry
             rms = registration.rms * prior.scale_arcsec if prior else float("nan")
-            return Placement(
-                -1,
-                None,
-                None,
-                prior,
-                kind,
-                rms,
-                registration.n_used,
-                None,
-                None,
-                -1,
-                f"frame {reference.frame_id}",
-                "",
-            )
+            n, source = registration.n_used, f"frame {reference.frame_id}"
+            return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
         fit, stars = self._by_sources(conn, result, xy, ra, dec)
         if fit:
             return _placed(result, fit, stars, "frames", -1, "sources of the archive")

@@ -41,11 +41,17 @@ def known_file_hashes(conn: Connection) -> dict[str, str]:
 
 
 def forget_rejected(conn: Connection, file_hashes: Sequence[str]) -> int:
-    """Delete rejected frames that were never measured, so that they can be tried again; return how many."""
-    statement = delete(frame).where(
-        frame.c.file_hash.in_(list(file_hashes)), frame.c.status == "rejected", frame.c.n_detections == 0
+    """Delete frames that ingest rejected, so that they can be tried again; return how many.
+
+    Those that somebody judged stay.
+    """
+    statement = text(
+        """
+        DELETE FROM frame f WHERE file_hash = ANY(:hashes) AND status = 'rejected' AND n_detections = 0
+        AND NOT EXISTS (SELECT FROM frame_judgement j WHERE j.frame_id = f.frame_id)
+        """
     )
-    return int(conn.execute(statement).rowcount)
+    return int(conn.execute(statement, {"hashes": list(file_hashes)}).rowcount)  # type: ignore[attr-defined]
 
 
 def has_data_hash(conn: Connection, data_hash: str) -> bool:
@@ -56,15 +62,19 @@ def has_data_hash(conn: Connection, data_hash: str) -> bool:
 def insert_frame(conn: Connection, values: Mapping[str, Any]) -> int:
     """Insert a frame and return its key; -1 where one of the same identity is there already."""
     clean = {name: _plain(value) for name, value in values.items()}
+    # a file that could not even be read has its path for an identity; now it can
+    conn.execute(delete(frame).where(frame.c.data_hash == f"path:{clean['path']}"))
     statement = insert(frame).values(clean).on_conflict_do_nothing(index_elements=["data_hash"])
     frame_id = conn.execute(statement.returning(frame.c.frame_id)).scalar()
     return -1 if frame_id is None else int(frame_id)
 
 
 def _plain(value: Any) -> Any:
-    """Make a value fit for a NULLable column: NaN becomes NULL, numpy scalars plain numbers."""
+    """Make a value fit for a column: NaN becomes NULL, numpy scalars plain numbers, text what UTF-8 can say."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\x00", "")
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -134,10 +144,21 @@ def insert_field(
 
 
 def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int) -> None:
-    """Make a frame the reference of a field for its camera, with no shift against itself, unless there is one."""
+    """Make a frame the reference of a field for its camera, with no shift against itself.
+
+    Where there is one already, it stays, unless it was rejected since.
+    """
     values = {"field_id": field_id, "camera_id": camera_id, "frame_id": frame_id}
+    rejected = select(frame.c.frame_id).where(
+        frame.c.frame_id == field_reference.c.frame_id, frame.c.status == "rejected"
+    )
     made = (
-        insert(field_reference).values(values).on_conflict_do_nothing().returning(field_reference.c.frame_id)
+        insert(field_reference)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["field_id", "camera_id"], set_={"frame_id": frame_id}, where=rejected.exists()
+        )
+        .returning(field_reference.c.frame_id)
     )
     if conn.execute(made).first():
         still = {"shift_x": 0.0, "shift_y": 0.0, "shift_rotation": 0.0, "shift_scale": 1.0, "shift_rms": 0.0}
@@ -147,11 +168,12 @@ def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int
 
 
 def reference_frame(conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
-    """Return the reference frame of a field for a camera, with its stars."""
+    """Return the reference frame of a field for a camera, with its stars; None without one that is accepted."""
     query = (
         select(frame.c.frame_id, frame.c.nx, frame.c.ny, frame.c.wcs, frame.c.astrometry)
         .join_from(field_reference, frame, field_reference.c.frame_id == frame.c.frame_id)
         .where(field_reference.c.field_id == field_id, field_reference.c.camera_id == camera_id)
+        .where(frame.c.status == "accepted")
     )
     row = conn.execute(query).first()
     if row is None:

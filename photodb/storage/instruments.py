@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from photodb.storage.tables import band, camera, telescope
+
+CAMERA_LOCK = 0x7064625F63616D5F  # 'pdb_cam_'
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,21 @@ def put_camera(conn: Connection, run_id: int, description: Mapping[str, Any]) ->
     return int(conn.execute(upsert).scalar_one())
 
 
+def register_camera(
+    conn: Connection, run_id: int, description: Mapping[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    """Write a camera unless there is one of its name; return the key and the description that holds.
+
+    Two at once wait for each other: the second gets what the first wrote.
+    """
+    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CAMERA_LOCK})
+    query = select(camera.c.camera_id, camera.c.description).where(camera.c.name == description["name"])
+    found = conn.execute(query).first()
+    if found is not None:
+        return found.camera_id, found.description
+    return put_camera(conn, run_id, description), dict(description)
+
+
 def _put_telescope(conn: Connection, run_id: int, description: Mapping[str, Any]) -> int:
     """Write the telescope; a value that the description does not tell keeps what the archive has."""
     told = {n: description.get(n) for n in ("latitude", "longitude", "elevation", "aperture_area")}
@@ -70,9 +87,13 @@ def _put_telescope(conn: Connection, run_id: int, description: Mapping[str, Any]
 
 def band_ids(conn: Connection, names: set[str]) -> dict[str, int]:
     """Return the keys of bands by name; those that are new are made."""
-    if names:
-        conn.execute(insert(band).values([{"name": n} for n in sorted(names)]).on_conflict_do_nothing())
-    return {row.name: row.band_id for row in conn.execute(select(band.c.name, band.c.band_id))}
+    query = select(band.c.name, band.c.band_id)
+    found = {row.name: row.band_id for row in conn.execute(query)}
+    missing = sorted(names - set(found))
+    if missing:
+        conn.execute(insert(band).values([{"name": n} for n in missing]).on_conflict_do_nothing())
+        found = {row.name: row.band_id for row in conn.execute(query)}
+    return found
 
 
 def list_telescopes(conn: Connection) -> list[RowMapping]:

@@ -29,27 +29,34 @@ IN_CONE = """
 SELECT s.cell, s.source_id, s.ra, s.dec, s.ra_scatter, s.dec_scatter, s.n_detections, s.first_mjd, s.last_mjd
 FROM unnest(%s::int8[], %s::int8[]) AS r(lo, hi),
 LATERAL (SELECT * FROM source WHERE healpix >= r.lo AND healpix < r.hi AND merged_into = -1 OFFSET 0) AS s
+WHERE s.approximate = (%s >= 0) AND %s IN (-1, s.field_id)
 ORDER BY s.source_id
 """
 
 
-def sources_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float) -> NDArray:
-    """Return the sources (rows of `SOURCE`) of a cone, by key."""
+def sources_in_cone(
+    conn: Connection, ra: float, dec: float, radius_deg: float, approximate_field: int = -1
+) -> NDArray:
+    """Return the sources (rows of `SOURCE`) of a cone whose place is sure, by key.
+
+    With `approximate_field`, those of that field whose place is only approximate instead: the two never mix.
+    """
     lo, hi = sky.cone_ranges(ra, dec, radius_deg)
-    rows = bulk.copy_out(conn, IN_CONE, SOURCE, (lo.tolist(), hi.tolist()))
+    chosen = (lo.tolist(), hi.tolist(), approximate_field, approximate_field)
+    rows = bulk.copy_out(conn, IN_CONE, SOURCE, chosen)
     return rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
 
 
 def brightest_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float, limit: int) -> NDArray:
-    """Return key, position and mean instrumental magnitude of well-placed sources of a cone, brightest first."""
+    """Return key, place and mean instrumental magnitude of the most often seen sources, brightest first."""
     near = sources_in_cone(conn, ra, dec, radius_deg)
+    best = near[np.argsort(-near["n_detections"], kind="stable")][:limit]
     dtype = [("source_id", "i8"), ("ra", "f8"), ("dec", "f8"), ("mag", "f4")]
     query = """
-        SELECT s.source_id, s.ra, s.dec, min(d.mag) AS mag FROM source s JOIN detection d ON d.source_id = s.source_id
-        WHERE s.source_id = ANY(%s) AND NOT s.approximate AND d.mag = d.mag
-        GROUP BY s.cell, s.source_id, s.ra, s.dec ORDER BY 4, 1 LIMIT %s
+        SELECT s.source_id, s.ra, s.dec, avg(d.mag) FROM source s JOIN detection d ON d.source_id = s.source_id
+        WHERE s.source_id = ANY(%s) AND d.mag <> 'NaN' GROUP BY s.cell, s.source_id, s.ra, s.dec ORDER BY 4, 1
         """
-    return bulk.copy_out(conn, query, dtype, (near["source_id"].tolist(), limit))
+    return bulk.copy_out(conn, query, dtype, (best["source_id"].tolist(),))
 
 
 def insert_sources(

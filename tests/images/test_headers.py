@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from photodb.errors import ConfigurationError, FrameError, UnknownCamera
 from photodb.images import cards
-from photodb.images.describe import complete, describe, estimate_gain, estimate_saturation
+from photodb.images.describe import complete, describe, estimate_gain, estimate_saturation, pixel_stats
 from photodb.images.fits import read_frame
 from photodb.images.headers import CameraDescription, load_toml, packaged, recognise
 
@@ -50,7 +50,7 @@ def test_a_file_gives_its_cameras(tmp_path):
         ("gain = 1.5", "gain = -1", "gain -1 must be a positive number"),
         ("gain = 1.5", "gian = 1", "unknown key gian; known are"),
         ("latitude = 30.0", "latitude = 130.0", "latitude 130.0 is outside"),
-        ('time = ["DATE-OBS", "UT"]', 'time_scale = "gps"', "time_scale 'gps', one of utc, tai, local"),
+        ('time = ["DATE-OBS", "UT"]', 'time_scale = "gps"', "time_scale 'gps', one of utc, tai, tt, local"),
         ("[telescope]", "[telescope", "t.toml"),
     ],
 )
@@ -88,7 +88,7 @@ def test_real_headers(data_dir, name, camera, mjd_start, exptime, band):
 @pytest.mark.real
 def test_an_unknown_camera_is_described_from_its_header(data_dir):
     frame = read_frame(data_dir("hatp32/HATP-32171220013343.FITS"))
-    made = complete(describe(frame.header), [frame.data], frame.header)
+    made = complete(describe(frame.header), [pixel_stats(frame.data)], frame.header)
     assert made.longitude == pytest.approx(-110.88)  # written positive westward: else the sun would be up
     assert made.saturation == 4095
     assert {"gain", "saturation", "longitude", "time"} <= set(made.assumed)
@@ -115,16 +115,18 @@ def test_gain_and_saturation_from_pixels():
     rng = np.random.default_rng(5)
     level = np.linspace(200, 3000, 640)[None, :] * np.ones((480, 1))
     counts = rng.poisson(level * 2.5) / 2.5 + rng.normal(0, 4, level.shape)
-    (gain, how), _ = estimate_gain([np.round(counts).astype(np.uint16)])
+    (gain, how), _ = estimate_gain([pixel_stats(np.round(counts).astype(np.uint16))])
     assert gain == pytest.approx(2.5, rel=0.05) and "noise" in how
-    (gain, how), (noise, _) = estimate_gain([np.round(rng.normal(300, 6, (480, 640))).astype(np.uint16)])
+    (gain, how), (noise, _) = estimate_gain(
+        [pixel_stats(np.round(rng.normal(300, 6, (480, 640))).astype(np.uint16))]
+    )
     assert gain == 1.0 and "too even" in how and noise == pytest.approx(6, rel=0.05)
     full = np.full((100, 100), 900, np.uint16)
     full[:2, :9] = 4095
-    assert estimate_saturation([full])[0] == 4095
+    assert estimate_saturation([pixel_stats(full)])[0] == 4095
     full[full == 4095] = 3000
     full[0, 0] = 3100
-    assert estimate_saturation([full]) == (4095.0, "counts fit in 12 bits")
+    assert estimate_saturation([pixel_stats(full)]) == (4095.0, "counts fit in 12 bits")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from photodb.core.match import mutual_nearest
 from photodb.core.sky import project
-from photodb.errors import UsageError
+from photodb.errors import NothingMatched, UsageError
 from photodb.simulate.survey import simulate
 from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.instruments import add_telescope, camera_toml
@@ -226,9 +226,8 @@ def test_without_a_place_frames_are_kept_and_center_gives_one(database, tmp_path
 def test_frames_without_a_catalogue_follow_their_reference(database, tmp_path):
     rng = np.random.default_rng(4)
     counts, *_ = star_image(rng, n=120, shape=(420, 520))
-    base = np.pad(counts, 0)
-    for k, (dx, dy) in enumerate([(0, 0), (17, -9), (40, 22)]):
-        cut = base[30 + dy if dy > 0 else 0 : 380 + (dy if dy < 0 else 0), dx : 440 + dx]
+    for k, (dx, dy) in enumerate([(0, 30), (17, 21), (40, 52)]):
+        cut = counts[dy : dy + 340, dx : dx + 440]
         write_frame(tmp_path / f"{k}.fits", cut, **{"DATE-OBS": f"2024-03-01T22:1{k}:00"})
     report = ingest(database, [tmp_path], HERE)
     assert report.n_accepted == 3
@@ -239,6 +238,7 @@ def test_frames_without_a_catalogue_follow_their_reference(database, tmp_path):
 def test_wrong_calls_teach(database, tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         ingest(database, [tmp_path / "nowhere"], HERE)
+    (tmp_path / "x.fits").write_bytes(b"")
     with pytest.raises(UsageError, match="no camera 'X'; known are"):
         ingest(database, [tmp_path], IngestSettings(camera="X", jobs=0))
 
@@ -305,3 +305,85 @@ def _start_ingest(url, night):
     return subprocess.Popen(
         command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+
+
+@pytest.mark.parametrize(
+    ("card", "code"),
+    [
+        ("OBJECT  = 'unterminated", ""),
+        ("FILTER  = R", "no_filter"),
+        ("EXPTIME = 30.0s", "unknown_camera"),
+        ("EXPTIME =              1.0E15", "bad_exposure"),
+        ("FILTER  =", "no_filter"),
+        ("PIXSCALE=               1.0E9", ""),
+    ],
+)
+def test_one_bad_card_costs_one_frame_at_most(database, tmp_path, card, code):
+    rng = np.random.default_rng(6)
+    counts, *_ = star_image(rng, n=60)
+    for k in range(2):
+        counts = counts + rng.normal(0, 3, counts.shape)
+        write_frame(tmp_path / f"{k}.fits", counts, OBJECT="x", **{"DATE-OBS": f"2024-03-01T22:1{k}:00"})
+    raw = (tmp_path / "1.fits").read_bytes()
+    start = raw.index(card.split("=")[0].ljust(8).encode() + b"=")
+    (tmp_path / "1.fits").write_bytes(raw[:start] + card.ljust(80).encode() + raw[start + 80 :])
+    report = ingest(database, [tmp_path], HERE)
+    assert report.n_accepted + report.n_rejected == 2 and report.n_accepted >= 1
+    assert [r[1] for r in report.rejected] == ([code] if code else [])
+
+
+def test_a_name_that_is_no_utf8_is_stored(database, tmp_path):
+    counts, *_ = star_image(np.random.default_rng(7), n=60)
+    path = write_frame(tmp_path / "x.fits", counts)
+    os.rename(path, os.path.join(os.fsencode(tmp_path), b"\xe9toile.fits"))
+    assert ingest(database, [tmp_path], HERE).n_accepted == 1
+    assert ask(database, "SELECT path FROM frame")[0][0].endswith("toile.fits")
+
+
+def test_binnings_are_cameras_of_their_own_and_known_ones_keep_their_description(database, tmp_path):
+    rng = np.random.default_rng(8)
+    for k, shape in enumerate([(300, 400), (150, 200), (300, 400)]):
+        counts, *_ = star_image(rng, n=25, shape=shape, gain=1.0 + shape[0] / 300)
+        binning = 300 // shape[0]
+        cards = {"GAIN": None, "XBINNING": binning, "DATE-OBS": f"2024-03-01T22:1{k}:00"}
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        write_frame(folder / "x.fits", counts, **cards)
+        ingest(database, [folder], HERE)
+    rows = ask(
+        database,
+        "SELECT c.name, count(*), min(f.gain) = max(f.gain), max(c.gain) = max(f.gain) FROM frame f "
+        "JOIN camera c USING (camera_id) GROUP BY 1 ORDER BY 1",
+    )
+    assert [r[0] for r in rows] == ["T1-C1", "T1-C1-bin2"]
+    assert [r[1:] for r in rows] == [(2, True, True), (1, True, True)]
+
+
+def test_approximate_and_sure_places_never_mix(database, night, tmp_path):
+    ingest(database, [night / "frames"], HERE)
+    ra, dec = ask(database, "SELECT ra, dec FROM field ORDER BY field_id LIMIT 1")[0]
+    before = ask(database, "SELECT source_id, ra, dec, n_detections FROM source ORDER BY 1")
+    with database.begin() as conn:
+        conn.execute(
+            text("UPDATE field SET ra = ra + 40, radius = 0.01")
+        )  # so that the field's own guard is off
+    counts, *_ = star_image(np.random.default_rng(9), n=150)
+    write_frame(tmp_path / "x.fits", counts, RA=None, DEC=None, TELESCOP="Q")
+    ingest(database, [tmp_path], IngestSettings(jobs=0, center=(ra + 5, dec), scale=1.0))
+    assert (
+        ask(database, "SELECT source_id, ra, dec, n_detections FROM source WHERE NOT approximate ORDER BY 1")
+        == before
+    )
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for values in ({"max_stars": 0}, {"threshold": float("nan")}, {"scale": float("nan")}, {"center": (400.0, 100.0)},
+                   {"box": (5, 5, 1, 1)}):  # fmt: skip
+        with pytest.raises(UsageError):
+            IngestSettings(**values)
+
+
+def test_nothing_to_read_is_said(database, tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n")
+    with pytest.raises(NothingMatched, match="1 other files"):
+        ingest(database, [tmp_path], HERE)
