@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 
@@ -47,6 +48,16 @@ class LazyGroup(click.Group):
         """List the commands in the order of the work."""
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; a misspelt one is told what it may have meant."""
+        if args and args[0] not in COMMANDS and args[0][:1].isalnum():
+            near = difflib.get_close_matches(args[0], COMMANDS, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "'photodb --help' lists the commands"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
         if cmd_name not in COMMANDS:
@@ -69,7 +80,6 @@ class LazyGroup(click.Group):
     "--archive",
     "archive_location",
     metavar="DIR-or-URL",
-    envvar="PHOTODB_ARCHIVE",
     help="The archive; else PHOTODB_ARCHIVE, else ./photodb.toml.",
 )
 @click.pass_context

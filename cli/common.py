@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +22,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_PARTIAL",
     "FORMATS",
+    "POSITIVE",
     "SCHEMA_VERSION",
     "SkyCommand",
     "TerminalProgress",
@@ -32,6 +34,7 @@ __all__ = [
     "pass_database",
     "position_arguments",
     "run_command_line",
+    "teller",
     "write_record",
     "write_table",
     "yes_option",
@@ -43,17 +46,30 @@ EXIT_PARTIAL = 1
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+POSITIVE = click.IntRange(1, 2**63 - 1)
+"""A key of a row, or a count of rows: what the database's bigint holds."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def wants_color() -> bool | None:
+    """Return False where NO_COLOR is set (https://no-color.org), else None: colour on terminals only."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def message(text: str) -> None:
     """Say something on stderr."""
-    click.echo(text, err=True)
+    click.echo(text, err=True, color=wants_color())
+
+
+def teller(fmt: str) -> Callable[[str], None]:
+    """Return where a command's words for people go: stdout, or stderr where a record goes to stdout."""
+    return click.echo if fmt == "table" else message
 
 
 def fail(text: str) -> None:
     """Say on stderr what went wrong, in red on a terminal."""
-    click.echo(click.style("photodb: ", fg="red", bold=True) + text, err=True)
+    click.echo(click.style("photodb: ", fg="red", bold=True) + text, err=True, color=wants_color())
 
 
 def run_command_line(cli: click.Command, arguments: list[str] | None = None) -> NoReturn:
@@ -62,9 +78,8 @@ def run_command_line(cli: click.Command, arguments: list[str] | None = None) -> 
     0 done, 1 some items failed, 2 usage, 3 configuration, connection or storage, 4 schema out of date,
     5 nothing matched, 130 interrupted. A reader that closes the pipe early is no error; a bug is a traceback.
     """
-    color = False if os.environ.get("NO_COLOR") else None
     try:
-        code = _invoke(cli, arguments, color)
+        code = _invoke(cli, arguments, wants_color())
         sys.stdout.flush()
     except BrokenPipeError:
         code = _reader_has_gone()
@@ -78,7 +93,7 @@ def _invoke(cli: click.Command, arguments: list[str] | None, color: bool | None)
         result = cli.main(arguments, prog_name="photodb", standalone_mode=False, color=color)
         return result if isinstance(result, int) and not isinstance(result, bool) else 0
     except click.ClickException as error:
-        error.show()
+        _show(error, sys.argv[1:] if arguments is None else arguments)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         message("interrupted; what was finished is kept, and the same command goes on from there")
@@ -94,6 +109,24 @@ def _invoke(cli: click.Command, arguments: list[str] | None, color: bool | None)
     except OSError as error:
         fail(_os_error(error))
         return StorageError.exit_code
+
+
+def _show(error: click.ClickException, arguments: Sequence[str]) -> None:
+    """Say what click refused; an --archive behind the command is told its place."""
+    if isinstance(error, click.UsageError) and error.ctx is not None and wants_color() is False:
+        error.ctx.color = False
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--archive":
+        fail(f"--archive stands before the command: {_archive_first(list(arguments))}")
+    else:
+        error.show()
+
+
+def _archive_first(arguments: list[str]) -> str:
+    """Return the command line with --archive and its value where they belong."""
+    at = next((i for i, word in enumerate(arguments) if word.split("=")[0] == "--archive"), 0)
+    length = 1 if "=" in arguments[at] else 2
+    moved = arguments[at : at + length] if len(arguments) >= at + length else ["--archive", "DIR-or-URL"]
+    return shlex.join(["photodb", *moved, *arguments[:at], *arguments[at + length :]])
 
 
 def _exit_code(error: SystemExit) -> int:

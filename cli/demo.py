@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.option("--stars", default=500, show_default=True, help="Stars in the field.")
 @click.option("--telescopes", default=2, show_default=True, help="Telescopes.")
 @click.option("--nights", default=3, show_default=True, help="Nights.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, another sky.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, another sky."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes that read frames; by default one a core.")
 @click.option("--url", help="Make the archive in this PostgreSQL instead of an embedded one.")
 @dry_run_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable
@@ -66,6 +67,16 @@ class SkyCommand(click.Command):
     """A command whose arguments may begin with a minus sign, as declinations do."""
 
     ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, having refused options that are not there: click would take them for arguments."""
+        known = [option for param in self.get_params(ctx) for option in param.opts]
+        before = args[: args.index("--")] if "--" in args else args
+        for word in before:
+            name = word.split("=")[0]
+            if re.match(r"--[A-Za-z]", name) and name not in known:
+                raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, known), ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 def position_arguments(function: Callable[..., Any]) -> Callable[..., Any]:

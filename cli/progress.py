@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ class TerminalProgress:
     def __init__(self, stream: TextIO | None = None, unit: str = "frames") -> None:
         self._stream = stream or sys.stderr
         self._drawing = self._stream.isatty()
+        self._color = False if os.environ.get("NO_COLOR") else None
         self._unit = unit
         self._total, self._done, self._label, self._note = 0, 0, "", ""
         self._started = self._drawn = 0.0
@@ -40,7 +42,7 @@ class TerminalProgress:
     def message(self, text: str) -> None:
         """Write a line above the bar."""
         self._clear()
-        click.echo(text, file=self._stream)
+        click.echo(text, file=self._stream, color=self._color)
         self._drawn = 0.0
         if self._label:
             self._draw()
@@ -50,7 +52,8 @@ class TerminalProgress:
         if self._drawing and self._label:
             self._clear()
             seconds = time.monotonic() - self._started
-            click.echo(f"{self._label}: {self._done} {self._unit} in {duration(seconds)}", file=self._stream)
+            told = f"{self._label}: {self._done} {self._unit} in {duration(seconds)}"
+            click.echo(told, file=self._stream, color=self._color)
         self._label = ""
 
     def _clear(self) -> None:

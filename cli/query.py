@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from .common import format_option, message, pass_database, write_table
+from .common import POSITIVE, format_option, message, pass_database, write_table
 
 
 @click.command()
 @pass_database
 @click.argument("sql", metavar='"SELECT ..."')
 @click.option("--timeout", type=click.FloatRange(min=0.001), default=60.0, show_default=True, help="Seconds.")
-@click.option("--max-rows", type=click.IntRange(min=1), default=1_000_000, show_default=True)
+@click.option("--max-rows", type=POSITIVE, default=1_000_000, show_default=True)
 @format_option()
 def query(db: Any, sql: str, timeout: float, max_rows: int, fmt: str) -> None:
     """Ask the archive one question in SQL, read only.

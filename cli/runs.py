@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .common import (
+    POSITIVE,
     confirm,
     dry_run_option,
     format_option,
@@ -27,7 +28,7 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--command", help="Only runs of this command.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--limit", type=POSITIVE, default=100, show_default=True)
 @format_option()
 @pass_database
 def list_(db: Any, command: str | None, limit: int, fmt: str) -> None:
@@ -39,7 +40,7 @@ def list_(db: Any, command: str | None, limit: int, fmt: str) -> None:
 
 
 @runs.command()
-@click.argument("run_id", type=click.IntRange(min=1))
+@click.argument("run_id", type=POSITIVE)
 @format_option()
 @pass_database
 def show(db: Any, run_id: int, fmt: str) -> None:
@@ -50,7 +51,7 @@ def show(db: Any, run_id: int, fmt: str) -> None:
 
 
 @runs.command()
-@click.argument("run_id", type=click.IntRange(min=1))
+@click.argument("run_id", type=POSITIVE)
 @dry_run_option
 @yes_option
 @format_option()

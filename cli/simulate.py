@@ -20,7 +20,9 @@ from .common import TerminalProgress, dry_run_option, message
 )
 @click.option("--nights", default=3, show_default=True, help="Nights.")
 @click.option("--bands", default="V", show_default=True, help="Bands in turn, separated by commas: V, R.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same bytes."
+)
 @dry_run_option
 def simulate(
     out: Path, frames: int, stars: int, telescopes: int, nights: int, bands: str, seed: int, dry_run: bool

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .common import (
+    POSITIVE,
     confirm,
     dry_run_option,
     format_option,
@@ -16,7 +17,7 @@ from .common import (
     yes_option,
 )
 
-_number = click.argument("solution_id", type=int, metavar="N")
+_number = click.argument("solution_id", type=POSITIVE, metavar="N")
 
 
 @click.group()
@@ -36,7 +37,7 @@ def list_(db: Any, fmt: str) -> None:
 
 @solution.command()
 @pass_database
-@click.argument("solution_id", type=int, metavar="[N]", required=False)
+@click.argument("solution_id", type=POSITIVE, metavar="[N]", required=False)
 @format_option()
 def show(db: Any, solution_id: int | None, fmt: str) -> None:
     """Show solution N, the published one by default: counts, chi2, components, error floors, rejections."""
@@ -47,8 +48,8 @@ def show(db: Any, solution_id: int | None, fmt: str) -> None:
 
 @solution.command()
 @pass_database
-@click.argument("a", type=int, metavar="A")
-@click.argument("b", type=int, metavar="B")
+@click.argument("a", type=POSITIVE, metavar="A")
+@click.argument("b", type=POSITIVE, metavar="B")
 @format_option()
 def diff(db: Any, a: int, b: int, fmt: str) -> None:
     """Compare solutions A and B on the frames and sources that both have; differences are B minus A."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import TerminalProgress, dry_run_option, message, pass_database
+from .common import POSITIVE, TerminalProgress, dry_run_option, message, pass_database
 
 SHOWN = 10
 
@@ -33,8 +33,12 @@ SHOWN = 10
     show_default=True,
     help="Fainter measurements take no part in the fit.",
 )
-@click.option("--exclude-frame", "frames", type=int, multiple=True, metavar="ID", help="Leave a frame out.")
-@click.option("--exclude-source", "sources", type=int, multiple=True, metavar="ID", help="Keep a source out.")
+@click.option(
+    "--exclude-frame", "frames", type=POSITIVE, multiple=True, metavar="ID", help="Leave a frame out."
+)
+@click.option(
+    "--exclude-source", "sources", type=POSITIVE, multiple=True, metavar="ID", help="Keep a source out."
+)
 @click.option("--exclude-night", "nights", type=int, multiple=True, metavar="MJD", help="Leave a night out.")
 @click.option(
     "--draft", is_flag=True, help="Write the solution without publishing it ('photodb solution publish')."

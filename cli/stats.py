@@ -6,13 +6,17 @@ from typing import Any
 
 import click
 
-from .common import TerminalProgress, dry_run_option, pass_database
+from .common import POSITIVE, TerminalProgress, dry_run_option, pass_database
 
 
 @click.command()
 @pass_database
 @click.option(
-    "--solution", "solution_id", type=int, metavar="N", help="Of this solution; else of the published one."
+    "--solution",
+    "solution_id",
+    type=POSITIVE,
+    metavar="N",
+    help="Of this solution; else of the published one.",
 )
 @click.option(
     "--min-epochs",

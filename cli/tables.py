@@ -7,6 +7,7 @@ import datetime
 import decimal
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -17,6 +18,9 @@ FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable")
 
 SCHEMA_VERSION = 1
 """Raised whenever a name or a meaning in the JSON output changes."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that would move a terminal's cursor or change its colours."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -60,9 +64,10 @@ def write_record(record: Mapping[str, Any], fmt: str = "table", stream: TextIO |
         width = max(map(len, record), default=0)
         for name, value in record.items():
             out.write(f"{name:<{width}}  {_nested(value, _for_people)}\n")
+    elif fmt == "jsonl":
+        write_table([record], fmt, out)
     else:
         write_table([{k: _nested(v, lambda cell: cell) for k, v in record.items()}], fmt, out)
-        return
     out.flush()
 
 
@@ -178,7 +183,8 @@ def _for_people(cell: Any) -> str:
         return _digits(float(cell))
     if isinstance(cell, datetime.datetime):
         return cell.isoformat(sep=" ", timespec="seconds")
-    return " ".join(_csv_cell(cell).split()) if not isinstance(cell, str) else " ".join(cell.split())
+    text = cell if isinstance(cell, str) else _csv_cell(cell)
+    return _CONTROL.sub("?", " ".join(text.split()))
 
 
 def _digits(value: float) -> str:

@@ -283,10 +283,3 @@ def test_photodb_answers(command):
     result = subprocess.run([script, *command], capture_output=True, text=True)
     assert result.returncode == 0
     assert "photodb" in result.stdout.lower()
-
-
-def test_no_such_command_is_a_usage_error():
-    script = os.path.join(os.path.dirname(sys.executable), "photodb")
-    result = subprocess.run([script, "lightcruve"], capture_output=True, text=True)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
