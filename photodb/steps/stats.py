@@ -26,6 +26,7 @@ from .progress import Progress, Silent
 from .runs import recorded_run
 
 BAD_FRAME_OUTLIERS = 0.11
+FAR_OUT = 3.0
 """Share of a frame's stars beyond 3 sigma above which the frame is called bad in a veto."""
 
 
@@ -243,11 +244,18 @@ def _write_verdict(rows: NDArray[Any], mine: NDArray[np.integer], verdict: Verdi
 def _outliers_on_bad_frames(
     rows: NDArray[Any], points: NDArray[Any], star: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Mark stars of whose points beyond 3 sigma at least half lie on bad frames."""
-    outlying = np.abs(points["mag"] - rows["median_mag"][star]) > 3.0 * points["mag_err"]
+    """Mark stars of whose points beyond 3 sigma half at least lie on bad frames and stand out no more than others there.
+
+    What is `FAR_OUT` times farther off than 95 % of the stars of a bad frame is not the frame's doing.
+    """
+    pull = np.abs(points["mag"] - rows["median_mag"][star]) / points["mag_err"]
+    outlying = pull > 3.0
     frame = np.unique(points["frame_id"], return_inverse=True)[1]
     share = np.bincount(frame, weights=outlying) / np.maximum(np.bincount(frame), 1)
-    on_bad = outlying & (share > BAD_FRAME_OUTLIERS)[frame]
+    usual = np.zeros(share.size)
+    for bad in np.flatnonzero(share > BAD_FRAME_OUTLIERS):
+        usual[bad] = np.nanquantile(pull[frame == bad], 0.95)
+    on_bad = outlying & (pull <= FAR_OUT * usual[frame])
     total = np.bincount(star[outlying], minlength=len(rows))
     return np.asarray((total > 0) & (np.bincount(star[on_bad], minlength=len(rows)) >= 0.5 * total))
 
