@@ -5,11 +5,10 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.ephemeris import place_at
 from ..errors import FrameError, UnknownCamera
@@ -44,10 +43,6 @@ ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H",
 DIAMETERS_MM = ("APTDIA",)
 TIME_SYSTEMS = {"utc": "utc", "ut": "utc", "ut1": "utc", "tai": "tai", "tt": "tt"}
 AREAS_MM2 = ("APTAREA",)
-CLIPPED_VARIANCE = 0.9733
-"""Variance of a normal distribution cut at three sigma."""
-QUIET = 0.35
-"""Quantile of the blocks' variances taken for the sky: faint stars only add."""
 SKELETON = """[telescope]
 name = "{telescope}"
 latitude = 0.0            # degrees, north positive
@@ -132,12 +127,31 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
         time, scale = ("DATE-OBS",), "utc"
     if missing:
         raise UnknownCamera(_explain(header, missing))
+    made = _described(header, telescope, instrument, exposure, filter_card, kind, time, scale)
+    made = with_assumed(made, name=(made.name, f"from {telescope or '-'} and {instrument or '-'}"))
+    made = replace(
+        made,
+        assumed={
+            **made.assumed,
+            "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure",
+        },
+    )
+    if not filter_card:
+        made = replace(made, assumed={**made.assumed, "default_filter": "no filter card; band 'none'"})
+    return _with_site(_with_aperture(_with_scale(made, header), header), header)
+
+
+def _described(
+    header: Mapping[str, Any], telescope: str, instrument: str, exposure: str, filter_card: str, kind: str,
+    time: tuple[str, ...], scale: str,
+) -> CameraDescription:  # fmt: skip
+    """Put the cards found into a description."""
     names = [str(header[c]).strip() for c in (telescope, instrument) if c]
     match = {c: glob.escape(str(header[c]).strip()) for c in (telescope, instrument) if c}
     for card in ("XBINNING", "CCDSUM", "NAXIS1", "NAXIS2"):
         if str(header.get(card, "")).strip():
             match[card] = glob.escape(str(header[card]).strip())
-    made = CameraDescription(
+    return CameraDescription(
         telescope=names[0],
         name="-".join(dict.fromkeys(re.sub(r"\s+", "_", n) for n in names)),
         match=match,
@@ -161,17 +175,6 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
             wcs_error="WCSERR" if "WCSERR" in header else "",
         ),
     )
-    made = with_assumed(made, name=(made.name, f"from {telescope or '-'} and {instrument or '-'}"))
-    made = replace(
-        made,
-        assumed={
-            **made.assumed,
-            "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure",
-        },
-    )
-    if not filter_card:
-        made = replace(made, assumed={**made.assumed, "default_filter": "no filter card; band 'none'"})
-    return _with_site(_with_aperture(_with_scale(made, header), header), header)
 
 
 def _is_section(header: Mapping[str, Any], card: str) -> bool:
@@ -267,114 +270,3 @@ def _with_site(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescrip
 
 def _sun(mjd: float, latitude: float, longitude: float) -> float:
     return place_at(mjd, latitude, longitude).sun_altitude
-
-
-@dataclass(frozen=True)
-class PixelStats:
-    """What the pixels of a frame tell of its camera."""
-
-    level: NDArray[np.float64]  # (b,) ADU, median of each block
-    variance: NDArray[np.float64]  # (b,) ADU2, noise of each block
-    top: float  # ADU, highest count
-    pile: int  # pixels at the highest count
-    integers: bool
-
-
-def pixel_stats(frame: NDArray) -> PixelStats:
-    """Look at the raw pixels of a frame."""
-    level, variance = _blocks(frame)
-    top = float(np.nanmax(frame))
-    return PixelStats(level, variance, top, int((frame == top).sum()), frame.dtype.kind != "f")
-
-
-def complete(
-    d: CameraDescription, frames: Sequence[PixelStats], header: Mapping[str, Any]
-) -> CameraDescription:
-    """Fill in gain, read noise and saturation from the pixels of a few frames where neither file nor header tells.
-
-    Parameters
-    ----------
-    frames : of one or more science frames of the camera.
-    header : of one of them.
-    """
-    if d.saturation is None and not d.header.saturation:
-        d = with_assumed(d, saturation=estimate_saturation(frames))
-    if d.gain is not None or d.header.gain:
-        if d.read_noise is None and not d.header.read_noise:
-            gain = d.gain or number(header, d.header.gain)
-            d = with_assumed(d, read_noise=_noise_floor(frames, gain, d.soft_bias))
-        return d
-    (gain, how), (noise, noise_how) = estimate_gain(frames)
-    d = with_assumed(d, gain=(gain, how))
-    if d.read_noise is None and not d.header.read_noise:
-        d = with_assumed(d, read_noise=(noise, noise_how))
-    return d
-
-
-def estimate_saturation(frames: Sequence[PixelStats]) -> tuple[float, str]:
-    """Return the saturation and how it was found: a plateau at the highest count, else the type's limit."""
-    top = max(f.top for f in frames)
-    pile = sum(f.pile for f in frames if f.top == top)
-    if not frames[0].integers:
-        told = f"highest count {top:g}" + (" repeated" if pile > 4 else " times 1.5")
-        return (top if pile > 4 else max(top, 1.0) * 1.5), told
-    bits = int(np.ceil(np.log2(max(top, 255) + 1)))
-    limit = float(2**bits - 1)
-    if pile > 2:
-        return top, f"{pile} pixels stand at {top:g} counts"
-    if bits <= 14:
-        return limit, f"counts fit in {bits} bits"
-    return 0.95 * 65535.0 if limit <= 65535 else limit, "95 % of the 16-bit limit"
-
-
-def _blocks(frame: NDArray, size: int = 32) -> tuple[NDArray, NDArray]:
-    """Return median level and noise variance of blocks of the frame.
-
-    The variance is that of differences of pixels two apart, clipped at three sigma (a median of whole counts would be
-    too coarse), and halved.
-    """
-    ny, nx = (n // size * size for n in frame.shape)
-    data = frame[:ny, :nx].astype(np.float32)
-    tiles = data.reshape(ny // size, size, nx // size, size).swapaxes(1, 2).reshape(-1, size, size)
-    level = np.median(tiles, axis=(1, 2))
-    difference = (tiles[:, :, 2:] - tiles[:, :, :-2]).reshape(len(tiles), -1)
-    limit = 3 * np.maximum(1.4826 * np.median(np.abs(difference), axis=1, keepdims=True), 1.0)
-    for _ in range(3):
-        kept = np.abs(difference) <= limit
-        variance = (difference**2 * kept).sum(axis=1) / np.maximum(kept.sum(axis=1), 1) / CLIPPED_VARIANCE
-        limit = 3 * np.sqrt(np.maximum(variance, 1e-6))[:, None]
-    return level, variance / 2
-
-
-def estimate_gain(frames: Sequence[PixelStats]) -> tuple[tuple[float, str], tuple[float, str]]:
-    """Return gain (e-/ADU) and read noise (e-) with how, from the growth of the noise with the level over the frames.
-
-    The variance in counts of a photon-limited pixel is level / gain + const; where the level does not vary enough
-    for a slope, gain 1 is taken and the noise floor becomes the read noise.
-    """
-    level = np.concatenate([f.level for f in frames])
-    variance = np.concatenate([f.variance for f in frames])
-    keep = np.isfinite(level) & np.isfinite(variance) & (variance > 0)
-    level, variance = level[keep], variance[keep]
-    if len(level) > 20:
-        edges = np.quantile(level, np.linspace(0, 1, 11))
-        which = np.clip(np.searchsorted(edges, level) - 1, 0, 9)
-        x = np.array([np.median(level[which == k]) for k in range(10) if (which == k).any()])
-        y = np.array([np.quantile(variance[which == k], QUIET) for k in range(10) if (which == k).any()])
-        if len(x) > 3 and np.ptp(x) > 0:
-            (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
-            if slope > 5 * np.sqrt(covariance[0, 0]) and 0.005 < slope < 50:
-                floor = max(float(np.min(y)), 1e-6)
-                return (
-                    (float(1 / slope), "from the growth of the noise with the level of the sky"),
-                    (float(np.sqrt(floor) / slope), "noise of the darkest parts, sky included"),
-                )
-    noise = float(np.sqrt(np.median(variance))) if len(variance) else 1.0
-    return (1.0, "1 taken: the sky is too even to tell"), (max(noise, 0.1), "noise of the sky, in counts")
-
-
-def _noise_floor(frames: Sequence[PixelStats], gain: float, bias: float) -> tuple[float, str]:
-    level, variance = frames[0].level, frames[0].variance
-    sky = max(float(np.median(level)) - bias, 0.0)
-    floor = float(np.median(variance)) * gain**2 - sky * gain
-    return float(np.sqrt(max(floor, 1.0))), "noise of the sky less its photon noise"

@@ -23,9 +23,10 @@ from ..core.ephemeris import Place, place_at
 from ..core.tangent import TangentWCS
 from ..errors import FrameError
 from . import cards, fits
-from .describe import PixelStats, describe, pixel_stats
+from .describe import describe
 from .headers import CameraDescription, recognise
 from .measure import Measured, frame_fwhm, measure
+from .pixelstats import PixelStats, pixel_stats
 from .quality import Quality, quality
 from .reduce import reduce_frame
 

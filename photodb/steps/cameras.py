@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from photodb.images.describe import complete
 from photodb.images.headers import CameraDescription, with_assumed
 from photodb.images.measure import APERTURE_FWHM
 from photodb.images.pipeline import FrameFailure, Sample, Scanned, sample_frame
+from photodb.images.pixelstats import complete
 from photodb.storage import instruments
 from photodb.storage.engine import Database
 

@@ -244,7 +244,7 @@ def _write_verdict(rows: NDArray[Any], mine: NDArray[np.integer], verdict: Verdi
 def _outliers_on_bad_frames(
     rows: NDArray[Any], points: NDArray[Any], star: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Mark stars of whose points beyond 3 sigma half at least lie on bad frames and stand out no more than others there.
+    """Mark stars of whose points beyond 3 sigma half lie on bad frames and stand out no more than others there.
 
     What is `FAR_OUT` times farther off than 95 % of the stars of a bad frame is not the frame's doing.
     """

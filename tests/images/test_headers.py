@@ -6,9 +6,10 @@ from astropy.io import fits
 
 from photodb.errors import ConfigurationError, FrameError, UnknownCamera
 from photodb.images import cards
-from photodb.images.describe import complete, describe, estimate_gain, estimate_saturation, pixel_stats
+from photodb.images.describe import describe
 from photodb.images.fits import read_frame
 from photodb.images.headers import CameraDescription, load_toml, packaged, recognise
+from photodb.images.pixelstats import complete, estimate_gain, estimate_saturation, pixel_stats
 
 TOML = """
 [telescope]
