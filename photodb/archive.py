@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 from astropy.table import QTable, Table
 
+from photodb.errors import UsageError
 from photodb.steps import ask
 from photodb.steps.variables import variables
 from photodb.storage.engine import Database, open_database
@@ -62,7 +64,9 @@ class Archive:
         >>> curve = archive.lightcurve(31.0427, 46.6878)              # doctest: +SKIP
         >>> clean = curve[curve["good"]]                              # doctest: +SKIP
         """
-        answer = ask.light_curve(self._database, ra, dec, radius_arcsec, band)
+        ra, dec = _number("ra", ra), _number("dec", dec)
+        radius = None if radius_arcsec is None else _number("radius_arcsec", radius_arcsec)
+        answer = ask.light_curve(self._database, ra, dec, radius, band)
         table = as_table(answer.points)
         table.meta.update(
             source_id=int(answer.source["source_id"]),
@@ -81,7 +85,8 @@ class Archive:
         >>> near = archive.cone(31.0427, 46.6878, 0.05)               # doctest: +SKIP
         >>> near["source_id", "separation_arcsec"]                    # doctest: +SKIP
         """
-        return as_table(ask.cone(self._database, ra, dec, radius_deg))
+        ra, dec, radius = _number("ra", ra), _number("dec", dec), _number("radius_deg", radius_deg)
+        return as_table(ask.cone(self._database, ra, dec, radius))
 
     def variables(
         self, min_epochs: int = 0, band: str | None = None, min_score: float = 0.0, limit: int | None = None
@@ -103,12 +108,19 @@ class Archive:
         ------
         photodb.errors.NothingMatched
             No solution, or no statistics yet.
+        photodb.errors.UsageError
+            A number that is none, or a negative limit.
 
         Examples
         --------
         >>> archive.variables(min_epochs=30)["source_id", "ra", "dec", "score", "reason"]    # doctest: +SKIP
         """
-        found = variables(self._database, min_epochs, band, min_score, limit=limit)
+        if limit is not None and not 0 <= _number("limit", limit) < 2**63:
+            raise UsageError(f"limit {limit}: must be 0 or more, or None for all")
+        if not np.isfinite(_number("min_epochs", min_epochs)) or np.isnan(_number("min_score", min_score)):
+            raise UsageError(f"min_epochs {min_epochs}, min_score {min_score}: must be numbers")
+        most = None if limit is None else int(limit)
+        found = variables(self._database, int(min_epochs), band, float(min_score), limit=most)
         return as_table({name: found[name] for name in found.dtype.names or ()})
 
     def query(self, sql: str, max_rows: int = 1_000_000) -> Table:
@@ -130,6 +142,14 @@ class Archive:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a number as a float; UsageError for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} {value!r}: must be a number") from error
 
 
 def open_archive(location: str | None = None) -> Archive:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, Engine, create_engine, exc
 
-from photodb.errors import ConfigurationError, StorageError
+from photodb.errors import ConfigurationError, StorageError, UsageError
 from photodb.settings import ArchiveLocation, mask_password, resolve_archive
 from photodb.storage import migrate
 from photodb.storage.binaries import OLDEST_MAJOR
@@ -183,17 +183,30 @@ def _check_version(conn: Connection, location: str) -> None:
 
 @contextlib.contextmanager
 def _told(location: str) -> Iterator[None]:
-    """Turn failures of the database as such into StorageError; other errors pass."""
+    """Turn failures of the database as such into StorageError, values it cannot hold into UsageError."""
     try:
         yield
     except exc.OperationalError as error:
         raise StorageError(_words(location, error.orig or error)) from error
+    except exc.IntegrityError as error:
+        told = _first_line(error.orig or error)
+        raise StorageError(
+            f"database {location}: {told}; the archive changed meanwhile: run the command again"
+        ) from error
+    except exc.DataError as error:
+        raise UsageError(
+            f"a value that the archive cannot hold: {_first_line(error.orig or error)}"
+        ) from error
     except exc.DBAPIError as error:
         if error.connection_invalidated or isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise StorageError(_words(location, error.orig or error)) from error
         raise
     except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
         raise StorageError(_words(location, error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(mask_password(str(error)).splitlines()), type(error).__name__)
 
 
 def _words(location: str, error: BaseException) -> str:

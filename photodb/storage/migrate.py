@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
 import photodb
-from photodb.errors import ConfigurationError, SchemaError
+from photodb.errors import ConfigurationError, SchemaError, UsageError
 from photodb.storage.tables import metadata
 
 if TYPE_CHECKING:
@@ -79,19 +81,47 @@ def check_head(conn: Connection) -> None:
 
 
 def upgrade(conn: Connection, revision: str = "head") -> None:
-    """Bring the schema up to a revision, in the connection's transaction; two at once wait for each other."""
+    """Bring the schema up to a revision, in the connection's transaction; two at once wait for each other.
+
+    Raises
+    ------
+    UsageError
+        No such revision.
+    """
     from alembic import command
 
     _lock(conn)
-    command.upgrade(alembic_config(conn), revision)
+    with _told(revision):
+        command.upgrade(alembic_config(conn), revision)
 
 
 def downgrade(conn: Connection, revision: str) -> None:
-    """Bring the schema down to a revision ('base' drops every table), in the connection's transaction."""
+    """Bring the schema down to a revision ('base' drops every table), in the connection's transaction.
+
+    Raises
+    ------
+    UsageError
+        No such revision.
+    """
     from alembic import command
 
     _lock(conn)
-    command.downgrade(alembic_config(conn), revision)
+    with _told(revision):
+        command.downgrade(alembic_config(conn), revision)
+
+
+@contextlib.contextmanager
+def _told(revision: str) -> Iterator[None]:
+    """Turn Alembic's refusal of a revision into UsageError, with the revisions that there are."""
+    from alembic.util.exc import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        known = ", ".join(number for number, _ in reversed(history()))
+        raise UsageError(
+            f"revision {revision!r}: {error}; the revisions are base, {known}, or head for the newest"
+        ) from error
 
 
 def history() -> list[tuple[str, str]]:

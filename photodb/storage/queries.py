@@ -15,6 +15,9 @@ from photodb.errors import StorageError, UsageError
 READERS = ("select", "with", "values", "table", "explain", "show")
 """The words with which a question may begin."""
 
+MOST_ROWS = 2**63 - 2
+"""More rows than this cannot be counted."""
+
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()+", re.DOTALL)
 
 
@@ -36,8 +39,14 @@ def check_question(sql: str) -> None:
 
     Raises
     ------
-    UsageError : the text is empty or begins with another word than `READERS`.
+    UsageError : the text is empty, no text, or begins with another word than `READERS`.
     """
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the query is no UTF-8 text: at character {error.start + 1}") from error
+    if "\0" in sql:
+        raise UsageError("the query holds a NUL character")
     begins = re.match(r"[A-Za-z]*", _COMMENTS.sub("", sql))
     word = begins.group().lower() if begins else ""
     if word not in READERS:
@@ -52,9 +61,11 @@ def answer(conn: Connection, sql: str, max_rows: int) -> tuple[list[str], list[t
 
     Raises
     ------
-    UsageError : PostgreSQL does not take the query. StorageError : it ran out of time.
+    UsageError : PostgreSQL does not take the query. StorageError : it ran out of time, or the server went away.
     """
     check_question(sql)
+    if not 1 <= max_rows <= MOST_ROWS:
+        raise UsageError(f"max_rows {max_rows}: must be from 1 to {MOST_ROWS}")
     raw: Any = conn.connection.driver_connection
     cursor = raw.cursor()
     try:
@@ -78,6 +89,10 @@ def answer(conn: Connection, sql: str, max_rows: int) -> tuple[list[str], list[t
         raise UsageError(f"the query is not understood: {error}".rstrip()) from error
     except psycopg.DataError as error:
         raise UsageError(f"the query fails on its data: {_first_line(error)}") from error
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise UsageError(f"the query is refused: {_first_line(error)}") from error
     names = _distinct(described if rows else _column_names(raw, sql))
     return names, rows[:max_rows], len(rows) > max_rows
 

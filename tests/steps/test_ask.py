@@ -179,7 +179,8 @@ def test_the_python_door(filled):
     assert near["separation_arcsec"][1].to_value("arcsec") == pytest.approx(1.2)
     assert counts["n"][0] == 16
     assert set(found["source_id"]) == {filled.truth.source_id[5]}
-    assert found["mag"].unit == u.mag
+    units = {"ra": u.deg, "dec": u.deg, "mag": u.mag, "period": u.day, "global_noise": u.mag}
+    assert {name: found[name].unit for name in units} == units
 
 
 def test_approximate_places_are_told_and_searched_widely(database):
@@ -201,3 +202,42 @@ def test_the_nearest_source_without_points_gives_way(database):
     answer = ask.light_curve(database, RA, DEC)
     assert answer.source["source_id"] == truth.source_id[1]
     assert "the nearest with calibrated points" in answer.notes[0]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT set_config('transaction_read_only', 'off', true)",
+        "SELECT set_config('role', 'nobody at all', true)",
+        "SELECT '\udcff'",
+        "SELECT '\0'",
+        "SELECT 'infinity'::date",
+        "SELECT 1 / 0",
+    ],
+)
+def test_whatever_a_question_breaks_is_a_usage_error(filled, sql):
+    with pytest.raises(UsageError):
+        ask.question(filled.db, sql)
+    assert ask.question(filled.db, "SELECT 1")[1] == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("lightcurve", ("x", 91)),
+        ("lightcurve", (1.0, 91)),
+        ("lightcurve", (1.0, 9.0, "wide")),
+        ("cone", (None, 9.0, 1.0)),
+        ("query", ("SELECT 1", 10**30)),
+        ("query", ("SELECT 1", 0)),
+    ],
+)
+def test_the_python_door_refuses_what_is_no_number(filled, method, arguments):
+    with pytest.raises(UsageError), photodb.open(filled.url) as archive:
+        getattr(archive, method)(*arguments)
+
+
+@pytest.mark.parametrize("options", [{"limit": -1}, {"limit": 10**30}, {"min_score": "x"}])
+def test_the_python_door_refuses_impossible_choices_of_variables(filled, options):
+    with pytest.raises(UsageError), photodb.open(filled.url) as archive:
+        archive.variables(**options)

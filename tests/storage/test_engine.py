@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from photodb.errors import ConfigurationError, SchemaError, StorageError
+from photodb.errors import ConfigurationError, SchemaError, StorageError, UsageError
 from photodb.storage import engine
 from photodb.storage.engine import Database, open_database
 
@@ -106,3 +106,16 @@ def test_closing_twice(server, archive_url):
     db.close()
     db.close()
     assert "secret" not in repr(Database("postgresql://me:***@h", {"password": "secret"}))
+
+
+def test_a_value_that_does_not_fit_is_a_usage_error(database):
+    with pytest.raises(UsageError, match="out of range"), database.begin() as conn:
+        conn.execute(text("SELECT CAST(:n AS bigint)"), {"n": 10**30})
+
+
+def test_an_archive_that_changed_meanwhile_is_told(database):
+    with (
+        pytest.raises(StorageError, match="changed meanwhile: run the command again"),
+        database.begin() as conn,
+    ):
+        conn.execute(text("INSERT INTO band (name) VALUES ('V'), ('V')"))

@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from photodb.errors import SchemaError
+from photodb.errors import SchemaError, UsageError
 from photodb.storage import migrate, tables
 from photodb.storage.engine import Database
 
@@ -162,3 +162,9 @@ def test_developers_run_alembic_with_a_url(server, empty_database):
     subprocess.run(argv, check=True, capture_output=True, cwd=root, env=dict(os.environ))
     with empty_database.begin() as conn:
         migrate.check_head(conn)
+
+
+@pytest.mark.parametrize("move", [migrate.upgrade, migrate.downgrade])
+def test_no_such_revision_is_told_with_those_that_there_are(database, move):
+    with pytest.raises(UsageError, match=r"'nosuch'.*base, 0001, "), database.begin() as conn:
+        move(conn, "nosuch")
