@@ -8,8 +8,6 @@ from typing import Any
 import click
 import numpy as np
 
-from photodb.errors import NothingMatched
-
 from .common import dry_run_option, fail, format_option, message, pass_database, write_record, write_table
 
 LIST_COLUMNS = (
@@ -62,8 +60,6 @@ def list_frames(
 
     names = tuple((LIST_COLUMNS + " " + MORE_COLUMNS if all_columns else LIST_COLUMNS).split())
     columns = frame_columns(db, FrameFilter(status, camera, band, night, kind), names)
-    if not len(columns["frame_id"]):
-        raise NothingMatched("no frame matches; see 'photodb frame list' without filters")
     write_table(_with_units(columns), fmt)
 
 

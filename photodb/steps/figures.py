@@ -11,7 +11,7 @@ from photodb.errors import NothingMatched
 from photodb.storage import lightcurves, starlists
 from photodb.storage.engine import Database
 
-from .judge import ZERO_POINT_COLUMNS, FrameFilter, frame_columns
+from .judge import ZERO_POINT_COLUMNS, FrameFilter, check_filter, frame_columns, nothing_matches
 
 MAX_RESIDUAL_POINTS = 200_000
 BRIGHT_ERROR = 0.03
@@ -55,6 +55,8 @@ def zero_point_columns(
         published(conn)
     columns = frame_columns(db, FrameFilter(None, camera, band, night, "science"), ZERO_POINT_COLUMNS)
     inside = columns["solution_status"] != ""
+    if not inside.any():
+        raise NothingMatched("the published solution has none of these frames; run 'photodb solve'")
     columns = {name: column[inside] for name, column in columns.items()}
     columns["status"] = np.where(columns["solution_status"] == "rejected", "rejected", columns["status"])
     return columns
@@ -62,6 +64,7 @@ def zero_point_columns(
 
 def residual_columns(db: Database, camera: str | None = None) -> dict[str, NDArray]:
     """Return scaled x and y, residual and camera of bright points of the published solution."""
+    check_filter(db, FrameFilter(camera=camera))
     with db.begin() as conn:
         solution_id = published(conn)
         points = starlists.residuals(conn, solution_id, BRIGHT_ERROR, MAX_RESIDUAL_POINTS)
@@ -75,9 +78,18 @@ def residual_columns(db: Database, camera: str | None = None) -> dict[str, NDArr
 def coverage_columns(
     db: Database, camera: str | None = None, band: str | None = None, night: int | None = None
 ) -> dict[str, NDArray]:
-    """Return camera, and ra and dec of the corners (n, 4), of accepted frames with a place on the sky."""
+    """Return camera, and ra and dec of the corners (n, 4), of accepted frames with a place on the sky.
+
+    Raises
+    ------
+    NothingMatched : there is none that fits the filter.
+    """
+    chosen = FrameFilter("accepted", camera, band, night)
+    check_filter(db, chosen)
     with db.begin() as conn:
         rows = starlists.footprints(conn, camera, band, night)
+    if not rows:
+        raise nothing_matches(chosen)
     corners = np.array([row[1] for row in rows], float).reshape(len(rows), 4, 2)
     return {
         "camera": np.array([row[0] for row in rows], dtype=str),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from photodb.errors import NothingMatched, UsageError
-from photodb.storage import framelists, judgements
+from photodb.storage import framelists, judgements, starlists
 from photodb.storage.engine import Database
 from photodb.storage.framelists import FrameFilter
 
@@ -53,6 +53,9 @@ class Limits:
     max_ellipticity: float | None = None
     min_detections: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_finite(self)
+
 
 @dataclass(frozen=True)
 class ShiftLimits:
@@ -62,6 +65,46 @@ class ShiftLimits:
     max_rms: float | None = None  # px
     max_rotation: float | None = None  # deg, from the nearest multiple of 180
     min_stars: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_finite(self)
+
+
+def _check_finite(limits: Limits | ShiftLimits) -> None:
+    """Refuse a limit that nothing can break."""
+    for name, limit in asdict(limits).items():
+        if limit is not None and not np.isfinite(limit):
+            raise UsageError(f"{name.replace('_', '-')} {limit}: a limit must be a finite number")
+
+
+def check_filter(db: Database, chosen: FrameFilter) -> None:
+    """Refuse a filter that names a camera or a band that the archive does not know.
+
+    Raises
+    ------
+    NothingMatched : the text lists those that there are.
+    """
+    if chosen.camera is None and chosen.band is None:
+        return
+    with db.begin() as conn:
+        known = {"camera": starlists.camera_names(conn), "band": starlists.band_names(conn)}
+    for what, name in (("camera", chosen.camera), ("band", chosen.band)):
+        if name is not None and name not in known[what].values():
+            there = ", ".join(sorted(known[what].values())) or "none"
+            raise NothingMatched(f"no {what} {name} in the archive; {what}s: {there}")
+
+
+def nothing_matches(chosen: FrameFilter) -> NothingMatched:
+    """Return the error that no frame fits a filter, with what it asked for."""
+    words = [chosen.status or "", chosen.kind or "", "frame"]
+    asked = [f"{name} {getattr(chosen, name)}" for name in ("camera", "band", "night")]
+    asked = [
+        text for text, name in zip(asked, ("camera", "band", "night")) if getattr(chosen, name) is not None
+    ]
+    of = f" of {', '.join(asked)}" if asked else ""
+    return NothingMatched(
+        f"no {' '.join(w for w in words if w)}{of} in the archive; see 'photodb frame list'"
+    )
 
 
 def find_frames(db: Database, names: Sequence[str]) -> list[int]:
@@ -84,6 +127,8 @@ def find_frames(db: Database, names: Sequence[str]) -> list[int]:
 
 def _one_name(conn: Any, name: str) -> list[int]:
     first, _, last = name.partition("-")
+    if any(part.isdigit() and int(part) >= 2**63 for part in (first, last)) and not name.strip("0123456789-"):
+        raise UsageError(f"{name}: the ids of frames are from 1 to {2**63 - 1}")
     if first.isdigit() and not last:
         return [int(first)]
     if first.isdigit() and last.isdigit():
@@ -179,11 +224,19 @@ def describe_frame(db: Database, name: str) -> dict[str, Any]:
 
 
 def frame_columns(db: Database, chosen: FrameFilter, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Return columns of frames as arrays, by time; NaN or '' where nothing is known."""
+    """Return columns of frames as arrays, by time; NaN or '' where nothing is known.
+
+    Raises
+    ------
+    NothingMatched : no frame fits the filter, or it names what the archive does not know.
+    """
+    check_filter(db, chosen)
     kinds = {name: kind for name, kind, _, _ in framelists.FRAME_COLUMNS}
     with db.begin() as conn:
         rows = framelists.frames(conn, chosen, names)
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    if not rows:
+        raise nothing_matches(chosen)
+    columns = list(zip(*rows, strict=True))
     return {name: _array(column, kinds[name]) for name, column in zip(names, columns, strict=True)}
 
 

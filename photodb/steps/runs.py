@@ -14,6 +14,23 @@ from photodb.errors import PhotodbError, UsageError
 from photodb.storage import runs, undo
 from photodb.storage.engine import Database
 
+NOT_UNDONE = {
+    "frame reject": "'photodb frame restore' takes it back",
+    "qa apply": "'photodb frame restore' takes it back",
+    "shift reject": "'photodb frame restore' takes it back",
+    "frame restore": "'photodb frame reject' takes it back",
+    "solution publish": "'photodb solution publish N' publishes another, 'photodb solution list' lists them",
+    "solution drop": "what it deleted is gone; 'photodb solve' makes a solution anew",
+}
+"""Commands whose runs only changed or deleted rows, and what to do instead."""
+
+EMPTY = {
+    "telescope add": "the cameras are in use, or a later description took their place; "
+    "'photodb telescope add FILE.toml' describes them anew",
+    "refcat load": "the catalogue is not its own; 'photodb refcat list' lists them",
+}
+"""Commands whose runs can be taken back only while rows of theirs are there, and what to do else."""
+
 
 @dataclass
 class RecordedRun:
@@ -80,11 +97,17 @@ def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]
             reasons = undo.blockers(conn, run_id)
             if row["outcome"] == "undone":
                 reasons = ["it was undone already"]
+            elif row["command"] in NOT_UNDONE:
+                reasons = [NOT_UNDONE[row["command"]]]
             elif row["outcome"] == "running" and runs.lives(row):
                 reasons = [f"it still runs, as process {row['pid']} on {row['host']}"]
             if reasons:
                 raise UsageError(f"run {run_id} ({row['command']}) cannot be undone: {'; '.join(reasons)}")
             counts = undo.undo(conn, run_id)
+            if not counts and row["command"] in EMPTY:
+                raise UsageError(
+                    f"run {run_id} ({row['command']}) has nothing to take back: {EMPTY[row['command']]}"
+                )
             runs.finish_run(conn, run_id, "undone", {**row["report"], "undone": counts})
             if dry_run:
                 raise _DryRun

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from photodb.errors import NothingMatched, UsageError
-from photodb.steps import judge
+from photodb.steps import figures, judge
 from photodb.steps.judge import FrameFilter, Limits, ShiftLimits
 from tests.helpers.small_archive import fill
 
@@ -110,3 +110,31 @@ def test_zero_points_come_from_the_published_solution(database):
     fill(database, n_frames=4, n_stars=6)
     columns = judge.frame_columns(database, FrameFilter(), ("frame_id", "zero_point", "fwhm", "path"))
     assert columns["zero_point"] == pytest.approx([25.0, 25.001, 25.002, 25.003])
+
+
+def test_a_filter_that_names_nothing_tells_what_there_is(database):
+    fill(database, n_frames=4, n_stars=6)
+    limits = Limits(min_range=1.0)
+    with pytest.raises(NothingMatched, match=r"no band Q .* bands: R, V"):
+        judge.frame_columns(database, FrameFilter(band="Q"), ("frame_id",))
+    with pytest.raises(NothingMatched, match=r"no camera none .* castor-ccd, pollux-ccd"):
+        judge.beyond_limits(database, FrameFilter(camera="none"), limits)
+    with pytest.raises(NothingMatched, match="no accepted science frame of band V, night 5 "):
+        judge.beyond_limits(database, FrameFilter(band="V", night=5), limits)
+    for draw in (figures.zero_point_columns, figures.residual_columns, figures.coverage_columns):
+        with pytest.raises(NothingMatched, match="no camera x"):
+            draw(database, camera="x")
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf")])
+def test_limits_are_finite(limit):
+    with pytest.raises(UsageError, match="min-range"):
+        Limits(min_range=limit)
+    with pytest.raises(UsageError, match="max-rms"):
+        ShiftLimits(max_rms=limit)
+
+
+@pytest.mark.parametrize("name", ["9" * 20, "1-" + "9" * 20])
+def test_frame_ids_beyond_the_archive(database, name):
+    with pytest.raises(UsageError, match="ids of frames"):
+        judge.find_frames(database, [name])

@@ -205,3 +205,11 @@ def test_judgements_are_taken_back_by_judging(database):
         insert(conn, tables.frame_judgement, frame_id=keys["frames"][0], **values)
     with pytest.raises(UsageError, match="photodb frame"):
         undo_run(database, judge)
+
+
+@pytest.mark.parametrize("command", ["solution publish", "solution drop", "frame restore", "refcat load"])
+def test_what_undo_cannot_take_back_is_refused_with_what_does(database, command):
+    run_id = a_run(database, command)
+    with pytest.raises(UsageError, match="photodb "):
+        undo_run(database, run_id)
+    assert show_run(database, run_id)["outcome"] == "done"
