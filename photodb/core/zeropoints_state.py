@@ -123,12 +123,18 @@ def _update_layout(state: State) -> None:
     ):
         state.factors = []
     state.layout = Layout(component, star_component, free, np.where(free, prior, 0.0), hold)
-    largest = int(np.bincount(component[component >= 0]).max(initial=0)) * p.k
-    if largest > MAX_DENSE:
-        raise SolveError(
-            f"{largest} unknowns in one component; the dense solution takes at most {MAX_DENSE}: solve band by "
-            "band (--band) or with a lower --order"
-        )
+    n_frames = int(np.bincount(component[component >= 0]).max(initial=0))
+    if n_frames * p.k > MAX_DENSE:
+        raise SolveError(_too_many(n_frames, p.k))
+
+
+def _too_many(n_frames: int, k: int) -> str:
+    """Tell that a component has more unknowns than the dense solution takes, and what would fit."""
+    told = f"{n_frames} frames of {k} terms in one component are {n_frames * k} unknowns; the dense solution "
+    told += f"takes at most {MAX_DENSE}: "
+    orders = [f"order {order} takes {MAX_DENSE // n}" for order, n in enumerate(terms.N_TERMS) if n < k]
+    lower = f"lower --order ({', '.join(orders)} frames), or " if orders else ""
+    return f"{told}{lower}leave nights out with --exclude-night until {MAX_DENSE // k} frames are left"
 
 
 def weigh(state: State, mode: int, restart: bool) -> NDArray[np.float64]:

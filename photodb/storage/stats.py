@@ -147,7 +147,8 @@ def read_sources(conn: Connection, solution_id: int) -> NDArray[Any]:
 
 
 def replace(conn: Connection, solution_id: int, rows: NDArray[Any]) -> None:
-    """Replace the statistics of a solution by new rows, STAT_DTYPE."""
+    """Replace the statistics of a solution by new rows, STAT_DTYPE; two at once wait for each other."""
+    conn.execute(text("SELECT 1 FROM solution WHERE solution_id = :s FOR UPDATE"), {"s": solution_id})
     conn.execute(text("DELETE FROM source_stat WHERE solution_id = :s"), {"s": solution_id})
     copy_in(conn, "source_stat", rows)
 
