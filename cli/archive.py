@@ -37,7 +37,7 @@ def init(directory: Path | None, url: str | None) -> None:
 @format_option()
 @click.pass_context
 def doctor(ctx: click.Context, fmt: str) -> int:
-    """Check the machine and the archive; exit code 0 if nothing fails, 3 if something does."""
+    """Check the machine and the archive; exit code 0 if nothing fails, 4 if only the schema does, else 3."""
     from photodb.steps.doctor import examine
 
     findings = []
@@ -48,7 +48,8 @@ def doctor(ctx: click.Context, fmt: str) -> int:
             click.echo(f"{click.style(mark, fg=colour)}  {finding.what}: {finding.text}")
     if fmt != "table":
         write_table(findings, fmt, columns=["state", "what", "text"])
-    return 3 if any(f["state"] == "fail" for f in findings) else 0
+    failed = {f["what"] for f in findings if f["state"] == "fail"}
+    return 0 if not failed else 4 if failed == {"schema"} else 3
 
 
 @click.command()

@@ -87,6 +87,7 @@ def drop(db: Any, solution_id: int, yes: bool, dry_run: bool) -> None:
         state = solutions.show_solution(db, solution_id)["state"]
         click.echo(f"solution {solution_id} ({state}) would be dropped")
         return
+    solutions.show_solution(db, solution_id)  # there is nothing to ask about one that is not there
     confirm(f"Drop solution {solution_id} with its light curves?", yes)
     solutions.drop_solution(db, solution_id)
     click.echo(f"solution {solution_id} is dropped")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from photodb.errors import ConfigurationError
+from photodb.errors import ConfigurationError, UsageError
 from photodb.settings import (
     FILE,
     ArchiveLocation,
@@ -71,11 +71,16 @@ def init_url(url: str, directory: Path) -> InitReport:
     """Make an archive in a database by URL, and note the URL in the folder's `photodb.toml`.
 
     A password in the URL is kept in the file, which then only its owner can read.
+
+    Raises
+    ------
+    UsageError
+        The URL is not one of PostgreSQL.
+    ConfigurationError
+        The folder's `photodb.toml` is of another archive.
     """
     if not is_url(url):
-        raise ConfigurationError(
-            f"'{mask_password(url)}' is no URL of PostgreSQL (postgresql://user@host/database)"
-        )
+        raise UsageError(f"'{mask_password(url)}' is no URL of PostgreSQL (postgresql://user@host/database)")
     file = Path(os.path.abspath(directory)) / FILE
     if file.exists() and read_file(file).url != plain_url(url):
         raise ConfigurationError(

@@ -102,6 +102,16 @@ def test_no_archive(photodb, tmp_path):
     photodb("--archive", "nowhere", "doctor", cwd=tmp_path, check=3)
 
 
+def test_the_variable_is_named_where_it_named_the_archive(photodb, monkeypatch):
+    monkeypatch.setenv("PHOTODB_ARCHIVE", "/nonexist")
+    assert "(from PHOTODB_ARCHIVE)" in photodb("db", "status", check=3).stderr
+    assert "(from --archive)" in photodb("--archive", "/else", "db", "status", check=3).stderr
+
+
+def test_what_is_no_postgresql_is_a_usage_error(photodb, tmp_path):
+    assert "no URL of PostgreSQL" in photodb("init", tmp_path, "--url", "mysql://h/d", check=2).stderr
+
+
 def test_doctor_fails_where_others_can_read_the_password(photodb, tmp_path):
     (tmp_path / "photodb.toml").write_text(f'[archive]\nurl = "postgresql://me:hunter2@/d?host={tmp_path}"\n')
     (tmp_path / "photodb.toml").chmod(0o644)
@@ -125,10 +135,12 @@ def test_schema_commands(photodb, archive_dir):
     archive = ("--archive", archive_dir)
     assert "as it should be" in photodb(*archive, "db", "check").stderr
     assert "--yes" in photodb(*archive, "db", "downgrade", "base", check=2).stderr
+    assert "base, 0001" in photodb(*archive, "db", "upgrade", "nosuch", check=2).stderr
+    assert "base, 0001" in photodb(*archive, "db", "downgrade", "nosuch", "--yes", check=2).stderr
     photodb(*archive, "db", "downgrade", "base", "--yes")
     photodb(*archive, "runs", "list", check=4)
     photodb(*archive, "db", "check", check=4)
-    assert "FAIL" in photodb(*archive, "doctor", check=3).stdout
+    assert "FAIL" in photodb(*archive, "doctor", check=4).stdout
     photodb(*archive, "db", "upgrade")
     photodb(*archive, "runs", "list")
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from astropy.table import Table
 from click.testing import CliRunner
 
 from photodb.cli import cli
@@ -67,9 +68,29 @@ def test_the_chain_of_commands(run, filled):
     code, out, _ = run("variables", "--all", "--format", "csv")
     assert code == 0
     assert len(out.splitlines()) > 100
+    code, out, _ = run("variables", "--all", "--format", "ecsv")
+    units = {name: str(column.unit) for name, column in Table.read(out, format="ascii.ecsv").items()}
+    assert [units[n] for n in ("ra", "dec", "mag", "period", "global_noise", "n_obs")] == [
+        "deg", "deg", "mag", "d", "mag", "None",
+    ]  # fmt: skip
+    code, _, err = run("variables", "--band", "Q")
+    assert code == 5
+    assert "no band Q in the archive; bands: R" in err
     code, out, _ = run("period", "--source", str(filled.source_id[0]), "--format", "json")
     assert code == 0
     assert json.loads(out)["rows"][0]["band"] == "R"
+    assert json.loads(out)["units"] == {"period": "d", "amplitude": "mag"}
+
+
+def test_too_few_points_for_a_period_are_told(run, archive_url):
+    few = SurveySettings(n_frames=6, n_stars=120, variables=0.0, outliers=0.0, completeness=(1.0, 1.0))
+    with open_database(archive_url) as db:
+        filled = survey_archive.fill(db, simulate_survey(few, seed=2))
+    assert run("solve", "--order", "0")[0] == 0
+    code, out, err = run("period", "--source", str(filled.source_id[0]), "--format", "csv")
+    assert code == 5
+    assert "6 good points; 8 needed" in err
+    assert out.splitlines()[1].split(",")[2:4] == ["6", "nan"]
 
 
 def test_solutions_are_listed_compared_published_dropped(run, filled):
@@ -86,6 +107,7 @@ def test_solutions_are_listed_compared_published_dropped(run, filled):
     assert run("solution", "drop", "1")[0] == 2  # nobody to ask
     assert run("solution", "drop", "1", "--yes")[0] == 0
     assert run("solution", "show", "1")[0] == 5
+    assert run("solution", "drop", "77")[0] == 5  # before anybody is asked
 
 
 def test_what_cannot_be_done_is_said_with_its_exit_code(run):
