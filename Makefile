@@ -6,7 +6,7 @@ READY := $(VENV)/.photodb-ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export MPLBACKEND := Agg
 # The tests that use a database.
-EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli
+EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli tests/real
 
 .PHONY: demo test test-python test-external bench lint format clean
 .DEFAULT_GOAL := demo
