@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from photodb.storage.engine import Database
 
 from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
+from .numbers import Finite
+from .position import Angle
 
 MOST_TOLD = 20
 LONGEST = 300
+SKELETON = "[telescope]"
+"""How the description to fill in begins, on a line of its own in the reason."""
+
+
+def _check_box(
+    ctx: click.Context, param: click.Parameter, box: tuple[int, int, int, int] | None
+) -> tuple[int, int, int, int] | None:
+    """Refuse a box without pixels."""
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        raise click.BadParameter(f"{' '.join(map(str, box))}: X0 < X1 and Y0 < Y1 are needed", ctx, param)
+    return box
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--camera", help="Name of the camera, whatever the headers say.")
-@click.option("--jobs", type=int, help="Worker processes; default: one a core. 0: all in this process.")
+@click.option("--jobs", type=click.IntRange(min=0), help="Worker processes; default: one a core. 0: none.")
 @click.option(
     "--center",
     nargs=2,
-    type=float,
+    type=(Angle("RA"), Angle("DEC")),
     metavar="RA DEC",
-    help="Where the frames point (deg), if headers do not tell.",
-)
-@click.option("--scale", type=float, metavar="ARCSEC_PER_PIXEL", help="Pixel scale, if headers do not tell.")
-@click.option(
-    "--max-stars", type=int, default=2000, show_default=True, help="Brightest stars to keep of a frame."
+    help="Where the frames point (degrees or sexagesimal), if headers do not tell.",
 )
 @click.option(
-    "--threshold", type=float, default=5.0, show_default=True, help="Significance of a detection, sigmas."
+    "--scale",
+    type=Finite(0.0, above=True),
+    metavar="ARCSEC_PER_PIXEL",
+    help="Pixel scale, if headers do not tell.",
 )
 @click.option(
-    "--box", nargs=4, type=int, metavar="X0 Y0 X1 Y1", help="Part of the frame for the dynamic range, pixels."
+    "--max-stars",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Brightest stars to keep of a frame.",
+)
+@click.option(
+    "--threshold",
+    type=Finite(1.0),
+    default=5.0,
+    show_default=True,
+    help="Significance of a detection, sigmas.",
+)
+@click.option(
+    "--box",
+    nargs=4,
+    type=click.IntRange(min=0),
+    callback=_check_box,
+    metavar="X0 Y0 X1 Y1",
+    help="Part of the frame for the dynamic range, pixels.",
 )
 @click.option(
     "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
@@ -66,18 +100,24 @@ def ingest(
     return EXIT_PARTIAL if report.n_rejected else 0
 
 
-def tell_rejected(report) -> None:  # type: ignore[no-untyped-def]
-    """List the rejected files with their reasons, the first of them in full."""
+def tell_rejected(report: Any, command: str = "ingest") -> None:
+    """List the rejected files with their reasons, and the descriptions to fill in, each once."""
     for path, code, reason in report.rejected[:MOST_TOLD]:
-        line = reason.splitlines()[0]
-        message(
-            f"rejected {Path(path).name} ({code}): {line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}"
-        )
+        line = reason.splitlines()[0] if reason else ""
+        message(f"rejected {path} ({code}): {line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}")
     if len(report.rejected) > MOST_TOLD:
         message(f"and {len(report.rejected) - MOST_TOLD} more; see 'photodb frame list --status rejected'")
+    folders: dict[str, list[Path]] = {}
+    for path, _, reason in report.rejected:
+        _, found, rest = reason.partition(f"\n{SKELETON}")
+        if found:
+            folders.setdefault(f"{SKELETON}{rest}".rstrip(), []).append(Path(path).absolute().parent)
+    for skeleton, parents in folders.items():
+        where = shlex.quote(os.path.commonpath(parents))
+        message(f"\n{skeleton}\n\nafterwards: photodb {command} --retry {where}")
 
 
-def summary(report) -> str:  # type: ignore[no-untyped-def]
+def summary(report: Any) -> str:
     """Say in a line or two what an ingest did."""
     if not report.n_new:
         return f"nothing to do: {report.n_known} of {report.n_files} files are in the archive already"

@@ -10,6 +10,8 @@ from photodb.errors import UsageError
 from photodb.storage.engine import Database
 
 from .common import dry_run_option, format_option, message, pass_database, write_table
+from .numbers import Finite
+from .telescope import ANEW
 
 
 @click.group()
@@ -24,7 +26,11 @@ def refcat() -> None:
     "--priority", type=int, default=0, show_default=True, help="Catalogues are tried from the highest."
 )
 @click.option(
-    "--epoch", type=float, default=2000.0, show_default=True, help="Julian epoch of the positions, years."
+    "--epoch",
+    type=Finite(1800.0, 2200.0),
+    default=2000.0,
+    show_default=True,
+    help="Julian epoch of the positions, years.",
 )
 @click.option(
     "--column", "columns", multiple=True, metavar="ROLE=NAME", help="Column for id, ra, dec, pm_ra or pm_dec."
@@ -45,6 +51,9 @@ def load(
     dry_run: bool,
 ) -> None:
     """Load FILE (CSV, ECSV, FITS table, VOTable) with columns id, ra, dec and bands with their _err.
+
+    Positions are degrees, or text with hours and degrees (02:04:10.25, +46:41:16). The catalogue holds for frames
+    ingested from now on.
 
     \b
     Example:
@@ -71,6 +80,8 @@ def load(
     dropped = f"; {report.n_dropped} rows without a position left out" if report.n_dropped else ""
     done = "would load" if dry_run else "loaded"
     message(f"{name}: {done} {report.n_stars} stars, bands {', '.join(report.bands) or 'none'}{dropped}")
+    if not dry_run:
+        message(f"it holds for frames ingested from now on; to place others anew: {ANEW}")
 
 
 @refcat.command("list")

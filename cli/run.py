@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
+from .ingest import tell_rejected
 from .position import Angle
-
-SHOWN_REJECTIONS = 20
 
 
 @click.command()
@@ -37,6 +36,9 @@ SHOWN_REJECTIONS = 20
     show_default=True,
     help="Measure only the brightest N of each frame.",
 )
+@click.option(
+    "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
+)
 @dry_run_option
 @click.pass_context
 def run(
@@ -48,6 +50,7 @@ def run(
     center: tuple[float, float] | None,
     scale: float | None,
     max_stars: int,
+    retry: bool,
     dry_run: bool,
 ) -> None:
     """Do everything: ingest the frames of PATHS (files or folders), solve, compute statistics.
@@ -59,7 +62,13 @@ def run(
     from photodb.steps.run import run as run_steps
 
     chosen = IngestSettings(
-        camera=camera, jobs=jobs, center=center, scale=scale, max_stars=max_stars, dry_run=dry_run
+        camera=camera,
+        jobs=jobs,
+        center=center,
+        scale=scale,
+        max_stars=max_stars,
+        retry=retry,
+        dry_run=dry_run,
     )
     report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())
     if dry_run:
@@ -81,11 +90,7 @@ def _tell_plan(report: Any) -> None:
 
 def _tell(report: Any) -> None:
     """Print what was rejected, the summary, and which commands come next."""
-    for path, code, reason in report.ingest.rejected[:SHOWN_REJECTIONS]:
-        message(f"rejected {path} ({code}): {reason.splitlines()[0] if reason else ''}")
-    hidden = len(report.ingest.rejected) - SHOWN_REJECTIONS
-    if hidden > 0:
-        message(f"... and {hidden} more; 'photodb frame list --status rejected' shows all")
+    tell_rejected(report.ingest, "run")
     if report.idle:
         click.echo(f"nothing new: all {report.ingest.n_known} files are in the archive, solved and searched")
     else:

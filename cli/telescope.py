@@ -10,6 +10,11 @@ from photodb.storage.engine import Database
 
 from .common import dry_run_option, format_option, message, pass_database, write_table
 
+ANEW = (
+    "photodb runs list; photodb runs undo RUN --yes, newest first: the solve and stats runs, then the ingest runs; "
+    "photodb ingest PATH (or photodb run PATH)"
+)
+
 
 @click.group()
 def telescope() -> None:
@@ -24,8 +29,24 @@ def add(db: Database, file: Path, dry_run: bool) -> None:
     """Add the cameras of FILE (TOML; docs/header-map.md), or put them in place of their old descriptions."""
     from photodb.steps.instruments import add_telescope
 
-    for description in add_telescope(db, file, dry_run=dry_run):
-        message(f"{'would add' if dry_run else 'added'} camera {description.name} on {description.telescope}")
+    changes = set()
+    for camera in add_telescope(db, file, dry_run=dry_run):
+        name = f"camera {camera.description.name} on {camera.description.telescope}"
+        if camera.change == "unchanged":
+            message(f"{name}: already there, unchanged")
+            continue
+        changes.add(camera.change)
+        done = {"new": "added", "changed": "changed"}[camera.change]
+        message(f"would be {done}: {name}" if dry_run else f"{done} {name}")
+    if dry_run:
+        return
+    if changes:
+        message(
+            "it holds for frames ingested from now on; files that were rejected for want of it: "
+            "photodb ingest --retry PATH"
+        )
+    if "changed" in changes:
+        message(f"to measure its other frames anew: {ANEW}")
 
 
 @telescope.command("list")
@@ -42,7 +63,10 @@ def list_(db: Database, fmt: str) -> None:
 @click.argument("name")
 @pass_database
 def show(db: Database, name: str) -> None:
-    """Write the description of a camera (or all of a telescope) as TOML, with what was assumed and how."""
+    """Write the description of a camera (or all of a telescope) as TOML, with what was assumed and how.
+
+    A camera that the archive does not hold is looked for among those that come with photodb.
+    """
     from photodb.steps.instruments import camera_toml
 
     click.echo(camera_toml(db, name))

@@ -37,6 +37,18 @@ UNITS = {
     "ra_scatter": "arcsec",
     "dec_scatter": "arcsec",
     "separation_arcsec": "arcsec",
+    "period": "d",
+    "amplitude": "mag",
+    "global_noise": "mag",
+    "local_noise": "mag",
+    "latitude": "deg",
+    "longitude": "deg",
+    "elevation": "m",
+    "pixel_scale": "arcsec / pix",
+    "gain": "electron / adu",
+    "read_noise": "electron",
+    "saturation": "adu",
+    "epoch": "yr",
     "first_mjd": "d",
     "last_mjd": "d",
 }
@@ -118,8 +130,10 @@ def _notes(source: Any, others: NDArray, rank: int, radius: float, place: Cover)
         )
     if source["approximate"] or place.approximate:
         told.append(
-            "positions here are approximate: no frame was matched with a catalogue. Load one with "
-            "'photodb refcat load' and ingest again, or widen --radius"
+            "positions here are approximate: no frame was matched with a catalogue. Widen --radius; or load a "
+            "catalogue ('photodb refcat load'), which holds for frames ingested afterwards, and take back the runs "
+            "that made these ('photodb runs list', 'photodb runs undo RUN --yes', newest first) before "
+            "'photodb run PATH'"
         )
     return tuple(told)
 

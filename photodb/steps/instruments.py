@@ -3,66 +3,105 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from astropy.table import Table
+import numpy as np
+from astropy.table import Column, Table
 
-from photodb.errors import NothingMatched
-from photodb.images.headers import CameraDescription, load_toml
+from photodb.errors import NothingMatched, UsageError
+from photodb.images.headers import CameraDescription, load_toml, packaged
 from photodb.storage import instruments, refcats
 from photodb.storage.engine import Database
 
+from .ask import unit_of
 from .runs import recorded_run
 
-COLUMNS = (
-    "telescope",
-    "camera",
-    "latitude",
-    "longitude",
-    "elevation",
-    "pixel_scale",
-    "gain",
-    "read_noise",
-    "saturation",
-)
+CAMERA_COLUMNS = {
+    "telescope": "U64",
+    "camera": "U64",
+    "latitude": "f8",
+    "longitude": "f8",
+    "elevation": "f8",
+    "pixel_scale": "f8",
+    "gain": "f8",
+    "read_noise": "f8",
+    "saturation": "f8",
+    "assumed": "U120",
+}
+CATALOGUE_COLUMNS = {
+    "name": "U64",
+    "priority": "i4",
+    "n_stars": "i8",
+    "epoch": "f8",
+    "path": "U256",
+    "bands": "U120",
+}
 
 
-def add_telescope(db: Database, path: Path, *, dry_run: bool = False) -> list[CameraDescription]:
+@dataclass(frozen=True)
+class AddedCamera:
+    """A camera of a telescope file, and what adding it changed: `new`, `changed` or `unchanged`."""
+
+    description: CameraDescription
+    change: str
+
+
+def add_telescope(db: Database, path: Path, *, dry_run: bool = False) -> list[AddedCamera]:
     """Write the cameras of a telescope file, new or in place of their old descriptions.
 
-    Frames that are in the archive keep the values they were measured with; ingest them anew where that matters.
+    Frames that are in the archive keep the values they were measured with; undo their run and ingest them anew where
+    that matters.
 
     Raises
     ------
+    UsageError : there is no such file.
     ConfigurationError : the file is wrong; key and limit are named.
     """
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such file")
     made = load_toml(Path(path))
-    if dry_run:
-        return made
+    with db.begin() as conn:
+        old = {
+            c.name: CameraDescription.from_dict(c.description, c.name) for c in instruments.list_cameras(conn)
+        }
+    added = [AddedCamera(d, _change(old.get(d.name), d)) for d in made]
+    todo = [a.description for a in added if a.change != "unchanged"]
+    if dry_run or not todo:
+        return added
     with recorded_run(db, "telescope add", {"path": str(path)}, {}) as run, db.begin() as conn:
-        for description in made:
+        for description in todo:
             instruments.put_camera(conn, run.run_id, description.to_dict())
-    return made
+    return added
+
+
+def _change(old: CameraDescription | None, new: CameraDescription) -> str:
+    if old is None:
+        return "new"
+    return "unchanged" if old == new else "changed"
 
 
 def telescope_table(db: Database) -> Table:
-    """List the cameras with what matters of them, and what was assumed."""
+    """List the cameras with what matters of them and their units, and what was assumed."""
     with db.begin() as conn:
-        rows = instruments.list_telescopes(conn)
-    table = (
-        Table({name: [_or_nan(row[name]) for row in rows] for name in COLUMNS})
-        if rows
-        else Table(names=COLUMNS)
-    )
-    if rows:
-        table["assumed"] = [", ".join(sorted(row["assumed"])) for row in rows]
+        rows = [dict(row) for row in instruments.list_telescopes(conn)]
+    for row in rows:
+        row["assumed"] = ", ".join(sorted(row["assumed"]))
+    return typed_table(rows, CAMERA_COLUMNS)
+
+
+def typed_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
+    """Make a table of rows, perhaps none, with the types and units of its columns; NaN or no text for None."""
+    table = Table()
+    for name, kind in columns.items():
+        none = "" if kind.startswith("U") else float("nan")
+        cells = [none if row[name] is None else row[name] for row in rows]
+        # text is as wide as its longest; the width only matters where there is none
+        dtype = str if kind.startswith("U") and cells else kind
+        table[name] = Column(np.array(cells, dtype=dtype), unit=unit_of(name))
     return table
-
-
-def _or_nan(value: Any) -> Any:
-    return float("nan") if value is None else value
 
 
 def camera_toml(db: Database, name: str) -> str:
@@ -70,14 +109,21 @@ def camera_toml(db: Database, name: str) -> str:
 
     Raises
     ------
-    NothingMatched : no such camera.
+    NothingMatched : no such camera in the archive, nor among those that come with photodb.
     """
     with db.begin() as conn:
         rows = [r for r in instruments.list_telescopes(conn) if name in (r["camera"], r["telescope"])]
-    if not rows:
-        raise NothingMatched(f"no camera or telescope {name!r}; see 'photodb telescope list'")
     descriptions = [CameraDescription.from_dict(r["description"], r["camera"]) for r in rows]
-    return "\n".join([_telescope_toml(descriptions[0]), *(_camera_toml(d) for d in descriptions)])
+    origin = []
+    if not rows:
+        descriptions = [d for d in packaged() if name in (d.name, d.telescope)]
+        origin = ["# comes with photodb; this archive holds no frame of it yet\n"]
+    if not descriptions:
+        known = ", ".join(sorted(d.name for d in packaged()))
+        raise NothingMatched(
+            f"no camera or telescope {name!r}; see 'photodb telescope list'; with photodb come {known}"
+        )
+    return "\n".join([*origin, _telescope_toml(descriptions[0]), *(_camera_toml(d) for d in descriptions)])
 
 
 def _telescope_toml(d: CameraDescription) -> str:
@@ -126,8 +172,4 @@ def catalogue_table(db: Database) -> Table:
     """List the reference catalogues."""
     with db.begin() as conn:
         rows = refcats.list_catalogues(conn)
-    names = ("name", "priority", "n_stars", "epoch", "path")
-    table = Table({n: [r[n] for r in rows] for n in names}) if rows else Table(names=names)
-    if rows:
-        table["bands"] = [", ".join(r["bands"]) for r in rows]
-    return table
+    return typed_table([{**row, "bands": ", ".join(row["bands"])} for row in rows], CATALOGUE_COLUMNS)

@@ -43,7 +43,7 @@ def load_refcat(
     ------
     UsageError : the file cannot be read, or another file bears the name.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     table = read_catalogue(path, columns, bands)
     digest = file_hash(path)
     with db.begin() as conn:
