@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from .common import message, pass_database
+from .common import dry_run_option, message, pass_database
 
 
 @click.group()
@@ -16,13 +17,25 @@ def export() -> None:
 
 @export.command()
 @pass_database
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="FILE.txt.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="FILE.txt, or - for stdout.",
+)
 @click.option("--band", metavar="NAME", help="Only this band.")
 @click.option("--min-points", type=click.IntRange(min=1), default=1, show_default=True, help="Points a star.")
 @click.option("--no-frames", is_flag=True, help="Only the numbers of each star, not every magnitude.")
-def text(db: Any, output: str, band: str | None, min_points: int, no_frames: bool) -> None:
+@dry_run_option
+def text(db: Any, output: str, band: str | None, min_points: int, no_frames: bool, dry_run: bool) -> None:
     """Write the table of all magnitudes: a row a star, with noises and flag, then a column a frame."""
-    from photodb.export.text import TextSettings, export_text
+    from photodb.export.text import TextSettings, export_text, stream_text
 
-    report = export_text(db, output, TextSettings(band, min_points, not no_frames))
-    message(f"wrote {output}: {report.n_stars} stars, {report.n_frames} frames, {report.n_points} magnitudes")
+    settings = TextSettings(band, min_points, not no_frames)
+    if output == "-" and not dry_run:
+        stream_text(db, sys.stdout, settings)
+        return
+    report = export_text(db, output, settings, dry_run=dry_run)
+    told = f"{report.n_stars} stars, {report.n_frames} frames, {report.n_points} magnitudes"
+    message(f"{'would write' if dry_run else 'wrote'} {output}: {told}")

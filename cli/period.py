@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import numpy as np
+
+from photodb.errors import NothingMatched
 
 from .common import SkyCommand, format_option, message, pass_database, write_table
+from .lightcurve import table_of
+from .numbers import Finite
 from .position import Angle
 
 
@@ -15,10 +20,17 @@ from .position import Angle
 @click.argument("ra", type=Angle("RA"), required=False)
 @click.argument("dec", type=Angle("Dec"), required=False)
 @click.option("--source", type=int, metavar="ID", help="This source, instead of a position.")
-@click.option("--radius", type=float, metavar="ARCSEC", help="How far the source may be from the position.")
+@click.option(
+    "--radius",
+    type=Finite(0.0, above=True),
+    metavar="ARCSEC",
+    help="How far the source may be from the position.",
+)
 @click.option("--band", metavar="NAME", help="Only this band.")
 @format_option()
+@click.pass_context
 def period(
+    ctx: click.Context,
     db: Any,
     ra: float | None,
     dec: float | None,
@@ -33,11 +45,13 @@ def period(
     if (source is None) == (ra is None or dec is None):
         raise click.UsageError("give either RA DEC or --source ID")
     if source is not None:
-        found = periods.period_of_source(db, source, band)
+        found, notes = periods.period_of_source(db, source, band)
     else:
         assert ra is not None
         assert dec is not None
         found, notes = periods.period_at(db, ra, dec, radius, band)
-        for note in notes:
-            message(note)
-    write_table(found, fmt)
+    for note in notes:
+        message(note)
+    write_table(table_of({name: found[name] for name in found.dtype.names or ()}), fmt)
+    if np.isnan(found["period"]).all():
+        ctx.exit(NothingMatched.exit_code)

@@ -22,19 +22,20 @@ SCHEMA_VERSION = 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that would move a terminal's cursor or change its colours."""
 
+Columns = Sequence[str] | Mapping[str, str]
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_table(
-    table: Any, fmt: str = "table", stream: TextIO | None = None, columns: Sequence[str] = ()
-) -> None:
+def write_table(table: Any, fmt: str = "table", stream: TextIO | None = None, columns: Columns = ()) -> None:
     """Write an astropy Table (or QTable), a structured array or a list of mappings.
 
     Parameters
     ----------
     table : Table, structured array, or sequence of mappings with the same keys
     fmt : one of `FORMATS`
-    columns : names of the columns, for a sequence of mappings that may be empty
+    columns : names of the columns, for a sequence of mappings that may be empty; or names with their numpy types
+        (`{"run_id": "i8", ...}`), which an empty table gets. Without types its columns are text
 
     Notes
     -----
@@ -99,7 +100,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, int | bool | str) else str(value)
 
 
-def _contents(table: Any, columns: Sequence[str]) -> tuple[list[str], list[str], Iterator[tuple]]:
+def _contents(table: Any, columns: Columns) -> tuple[list[str], list[str], Iterator[tuple]]:
     """Return names, units ('' if none) and rows of whatever kind of table was given."""
     if isinstance(table, np.ndarray):
         names = list(table.dtype.names or ())
@@ -193,7 +194,7 @@ def _digits(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-3 <= abs(value) < 1e8 else f"{value:.6g}"
 
 
-def _as_astropy(table: Any, columns: Sequence[str]) -> Any:
+def _as_astropy(table: Any, columns: Columns) -> Any:
     """Return an astropy Table whose columns every writer takes: text as str, no objects."""
     from astropy.table import Table
 
@@ -204,11 +205,14 @@ def _as_astropy(table: Any, columns: Sequence[str]) -> Any:
     return made
 
 
-def _columns(table: Any, columns: Sequence[str]) -> dict[str, Any]:
+def _columns(table: Any, columns: Columns) -> dict[str, Any]:
     if isinstance(table, np.ndarray):
         return {n: table[n] for n in table.dtype.names or ()}
     rows = list(table)
-    return {n: _column([row[n] for row in rows]) for n in (rows[0] if rows else columns)}
+    if not rows:
+        types = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, "U1")
+        return {name: np.empty(0, kind) for name, kind in types.items()}
+    return {n: _column([row[n] for row in rows]) for n in rows[0]}
 
 
 def _column(cells: list[Any]) -> list[Any]:

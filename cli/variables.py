@@ -9,13 +9,15 @@ import click
 from photodb.errors import NothingMatched
 
 from .common import format_option, message, pass_database, write_table
+from .lightcurve import table_of
+from .numbers import Finite
 
 
 @click.command()
 @pass_database
 @click.option("--min-epochs", type=click.IntRange(0), default=0, help="Only stars with so many good points.")
 @click.option("--band", metavar="NAME", help="Only this band.")
-@click.option("--min-score", type=float, default=0.0, help="Only candidates with this score or more.")
+@click.option("--min-score", type=Finite(0.0), default=0.0, help="Only candidates with this score or more.")
 @click.option("--all", "all_stars", is_flag=True, help="Every star, the candidates first.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @format_option()
@@ -38,7 +40,7 @@ def variables(
     from photodb.steps.variables import variables as list_variables
 
     found = list_variables(db, min_epochs, band, min_score, all_stars, limit)
-    write_table(found, fmt)
+    write_table(table_of({name: found[name] for name in found.dtype.names or ()}), fmt)
     if not len(found):
         message("no candidate; 'photodb variables --all' lists every star")
         ctx.exit(NothingMatched.exit_code)

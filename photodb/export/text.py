@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import photodb
-from photodb.errors import NothingMatched
+from photodb.errors import NothingMatched, UsageError
 from photodb.steps.figures import band_id, published
 from photodb.steps.judge import FrameFilter, frame_columns
 from photodb.storage import starlists
@@ -59,8 +59,10 @@ class _Content:
     bands: dict[int, str]
 
 
-def export_text(db: Database, path: str | Path, settings: TextSettings) -> TextReport:
-    """Write the magnitudes of the published solution, brightest star first.
+def export_text(
+    db: Database, path: str | Path, settings: TextSettings, *, dry_run: bool = False
+) -> TextReport:
+    """Write the magnitudes of the published solution, brightest star first; nothing with `dry_run`.
 
     The file is tab-separated with one line of names; lines that begin with '#' tell the meaning of the
     columns and the time of each frame. A magnitude is `nan` where the star was not measured or the point is
@@ -69,9 +71,14 @@ def export_text(db: Database, path: str | Path, settings: TextSettings) -> TextR
     Raises
     ------
     NothingMatched : no published solution, no such band, or no star with enough points.
+    UsageError : the folder of the file does not exist.
     """
-    content = _read(db, settings)
     target = Path(path)
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder; make it, then export again")
+    content = _read(db, settings)
+    if dry_run:
+        return _report(content)
     part = target.with_name(target.name + ".part")
     try:
         with part.open("w", encoding="utf-8") as out:
@@ -79,6 +86,17 @@ def export_text(db: Database, path: str | Path, settings: TextSettings) -> TextR
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    return _report(content)
+
+
+def stream_text(db: Database, out: TextIO, settings: TextSettings) -> TextReport:
+    """Write the same as `export_text` to an open stream."""
+    content = _read(db, settings)
+    _write(out, content)
+    return _report(content)
+
+
+def _report(content: _Content) -> TextReport:
     good = int(content.points["good"].sum())
     return TextReport(len(content.stars), len(content.frames["frame_id"]), good)
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.periods import best_period
+from photodb.core.periods import MIN_POINTS, Period, best_period
 from photodb.errors import NothingMatched
 from photodb.storage import solutions
 from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
 
 from .ask import light_curve
+from .figures import band_id
 
 PERIOD_DTYPE = np.dtype(
     [
@@ -39,12 +40,19 @@ def period_at(
     answer = light_curve(db, ra, dec, radius_arcsec, band)
     points = answer.points
     good = np.asarray(points["good"], dtype=bool)
-    return _by_band(points, good, int(answer.source["source_id"])), answer.notes
+    found, notes = _by_band(points, good, int(answer.source["source_id"]))
+    return found, (*answer.notes, *notes)
 
 
-def period_of_source(db: Database, source_id: int, band: str | None = None) -> NDArray[Any]:
-    """Search the period of a source in each band; PERIOD_DTYPE. NothingMatched if it has no published point."""
+def period_of_source(
+    db: Database, source_id: int, band: str | None = None
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Search the period of a source in each band; PERIOD_DTYPE, and what the asker should know.
+
+    Raises NothingMatched if it has no published point, or if there is no such band.
+    """
     with db.begin() as conn:
+        band_id(conn, band)  # a band that does not exist is told
         solution_id = int(solutions.get(conn)["solution_id"])
         points, bands = stats_rows.read_light_curve(conn, solution_id, source_id)
     columns = {name: points[name] for name in ("mjd", "bjd_tdb", "mag", "mag_err")}
@@ -59,9 +67,12 @@ def period_of_source(db: Database, source_id: int, band: str | None = None) -> N
     return _by_band({k: v[chosen] for k, v in columns.items()}, good[chosen], source_id)
 
 
-def _by_band(points: dict[str, NDArray], good: NDArray[np.bool_], source_id: int) -> NDArray[Any]:
+def _by_band(
+    points: dict[str, NDArray], good: NDArray[np.bool_], source_id: int
+) -> tuple[NDArray[Any], tuple[str, ...]]:
     bands = sorted(set(points["band"].tolist()))
     rows = np.zeros(len(bands), PERIOD_DTYPE)
+    notes: list[str] = []
     for i, band in enumerate(bands):
         mine = good & (points["band"] == band)
         bjd = np.asarray(points["bjd_tdb"], dtype=np.float64)[mine] - 2400000.5
@@ -69,4 +80,14 @@ def _by_band(points: dict[str, NDArray], good: NDArray[np.bool_], source_id: int
         found = best_period(time, points["mag"][mine], points["mag_err"][mine])
         others = " ".join(f"{p:.6g}" for p in found.alternatives)
         rows[i] = (source_id, band, mine.sum(), found.period, found.fap, found.power, found.amplitude, others)
-    return rows
+        notes += _why_none(band, time, found)
+    return rows, tuple(notes)
+
+
+def _why_none(band: str, time: NDArray[np.float64], found: Period) -> list[str]:
+    """Say why no period was found in a band, where none was."""
+    if found.found:
+        return []
+    if len(time) < MIN_POINTS:
+        return [f"band {band}: {len(time)} good points; {MIN_POINTS} needed for a period"]
+    return [f"band {band}: no period found in {len(time)} good points over {np.ptp(time):.3g} d"]

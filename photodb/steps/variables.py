@@ -11,6 +11,8 @@ from photodb.storage import solutions
 from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
 
+from .figures import band_id
+
 
 def variables(
     db: Database,
@@ -35,7 +37,7 @@ def variables(
     Raises
     ------
     NothingMatched
-        No solution, or its statistics have not been computed.
+        No solution, its statistics have not been computed, or no such band.
     """
     with db.begin() as conn:
         solution_id = int(solutions.get(conn, solution_id)["solution_id"])
@@ -43,4 +45,5 @@ def variables(
             raise NothingMatched(
                 f"solution {solution_id} has no statistics; compute them with 'photodb stats'"
             )
+        band_id(conn, band)  # a band that does not exist is told
         return stats_rows.list_variables(conn, solution_id, min_epochs, band, min_score, all_stars, limit)

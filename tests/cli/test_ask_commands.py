@@ -183,6 +183,16 @@ def test_export_text_reads_back(filled, tmp_path):
     assert float(row["global_noise"]) > float(row["local_noise"]) > 0
 
 
+def test_export_to_stdout_and_dry_run(filled, tmp_path):
+    ok(filled.url, "export", "text", "-o", tmp_path / "all.txt")
+    assert ok(filled.url, "export", "text", "-o", "-").stdout == (tmp_path / "all.txt").read_text()
+    told = ok(filled.url, "export", "text", "-o", tmp_path / "none.txt", "--dry-run").stderr
+    assert told.startswith("would write") and "60 stars" in told
+    assert not (tmp_path / "none.txt").exists()
+    refused = call(filled.url, "export", "text", "-o", tmp_path / "no" / "all.txt")
+    assert str(tmp_path / "no") + ": no such folder" in str(refused.exception)
+
+
 def test_export_leaves_bad_points_out(filled, tmp_path):
     ok(filled.url, "export", "text", "-o", tmp_path / "all.txt")
     lines = [line for line in (tmp_path / "all.txt").read_text().splitlines() if not line.startswith("#")]
@@ -206,7 +216,7 @@ def test_export_leaves_bad_points_out(filled, tmp_path):
         (["query", "DROP TABLE frame"], 2),
         (["qa", "apply"], 2),
         (["frame", "show", "nothing.fits"], 5),
-        (["export", "text", "-o", "/nowhere/at/all.txt"], 3),
+        (["export", "text", "-o", "/nowhere/at/all.txt"], 2),
     ],
 )
 def test_exit_codes_of_the_real_thing(filled, arguments, code):
