@@ -85,7 +85,8 @@ def tell(report: Any) -> None:
         message(f"error floor of {camera}: {note}")
     name = "dry run" if report.solution_id < 0 else f"solution {report.solution_id} ({report.state})"
     click.echo(
-        f"{name}: {report.n_frames} frames, {report.n_sources} sources, {report.n_measurements} measurements, "
+        f"{name}: {report.n_frames} frames, {report.n_sources} sources ({report.n_fit_sources} in the fit), "
+        f"{report.n_measurements} measurements, "
         f"chi2 per degree of freedom {report.chi2_dof:.3f}"
     )
     for c in report.components:

@@ -42,10 +42,12 @@ def show_solution(db: Database, solution_id: int | None = None) -> dict[str, Any
         row = dict(solutions.get(conn, solution_id))
         terms = solutions.frame_terms(conn, row["solution_id"])
         n_rejected = solutions.rejected_sources(conn, row["solution_id"])
+        n_fit = solutions.fit_sources(conn, row["solution_id"])
     rejected = [t for t in terms if t["status"] == "rejected"]
     row["rejected_frames"] = [_frame(t) for t in rejected]
     row["remarks"] = [_frame(t) for t in terms if t["status"] == "used" and t["reason"]]
     row["n_rejected_frames"], row["n_rejected_sources"] = len(rejected), n_rejected
+    row["n_fit_sources"] = n_fit
     row["n_photometric"] = sum(bool(t["photometric"]) for t in terms)
     return row
 

@@ -14,7 +14,7 @@ from photodb.core.flags import BAD
 from photodb.core.terms import MAX_ORDER, scale_pixels
 from photodb.core.zeropoints import ZeroPointSettings, solve_zero_points
 from photodb.core.zeropoints_result import ZeroPointSolution
-from photodb.errors import SolveError, UsageError
+from photodb.errors import NothingMatched, SolveError, UsageError
 from photodb.storage import solutions
 from photodb.storage.engine import Database
 
@@ -43,6 +43,8 @@ class SolveSettings:
             raise UsageError(
                 f"min_stars {self.min_stars}: a frame needs 2 stars in common with others at least"
             )
+        if not (np.isfinite(self.max_mag_err) and self.max_mag_err > 0):
+            raise UsageError(f"max_mag_err {self.max_mag_err}: must be a finite number of magnitudes above 0")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class SolveReport:
     solution_id: int
     state: str  # published, draft or dry run
     n_frames: int
-    n_sources: int
+    n_sources: int  # with a magnitude, as in the table `solution`
+    n_fit_sources: int  # of which took part in the fit
     n_measurements: int  # that took part in the fit
     n_points: int  # of light curves
     chi2_dof: float
@@ -83,6 +86,25 @@ class Selection:
     excluded_sources: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Solved:
+    """What was read, the solution, and its rows."""
+
+    selection: Selection
+    result: ZeroPointSolution
+    points: NDArray[Any]  # solutions.POINT_DTYPE
+    mags: NDArray[Any]  # solutions.SOURCE_MAG_DTYPE
+    seconds: dict[str, float]
+
+    def n_sources(self) -> int:
+        """Count the sources with a magnitude in any band."""
+        return int(np.unique(self.mags["source_id"][np.isfinite(self.mags["mag"])]).size)
+
+    def n_fit_sources(self) -> int:
+        """Count the sources that took part in the fit of any band."""
+        return int(np.unique(self.mags["source_id"][self.mags["n_used"] > 0]).size)
+
+
 def solve(
     db: Database,
     settings: SolveSettings | None = None,
@@ -98,29 +120,27 @@ def solve(
     ------
     SolveError
         The measurements cannot support a solution; nothing was written.
+    NothingMatched
+        The settings name a band, frame, source or night that the archive does not have.
     """
     settings, progress = settings or SolveSettings(), progress or Silent()
     if dry_run:
-        selection, result, seconds = _compute(db, settings, progress)
-        return _report(-1, "dry run", selection, result, 0, seconds)
+        return _report(-1, "dry run", _compute(db, settings, progress))
     with recorded_run(db, "solve", {}, asdict(settings)) as run:
-        selection, result, seconds = _compute(db, settings, progress)
+        solved = _compute(db, settings, progress)
         began = time.monotonic()
         progress.start(1, "write")
-        solution_id, n_points = _write(db, settings, selection, result, run.run_id)
+        solution_id = _write(db, settings, solved, run.run_id)
         progress.advance()
         progress.finish()
-        seconds["write"] = time.monotonic() - began
-        state = "draft" if settings.draft else "published"
-        report = _report(solution_id, state, selection, result, n_points, seconds)
+        solved.seconds["write"] = time.monotonic() - began
+        report = _report(solution_id, "draft" if settings.draft else "published", solved)
         run.report.update(asdict(report))
     return report
 
 
-def _compute(
-    db: Database, settings: SolveSettings, progress: Progress
-) -> tuple[Selection, ZeroPointSolution, dict[str, float]]:
-    """Read and solve; returns the seconds of both as well."""
+def _compute(db: Database, settings: SolveSettings, progress: Progress) -> Solved:
+    """Read, solve and make the rows."""
     times = [time.monotonic()]
     progress.start(2, "solve")
     selection = _read(db, settings)
@@ -129,9 +149,13 @@ def _compute(
     core = ZeroPointSettings(order=settings.order, min_stars=settings.min_stars)
     result = solve_zero_points(selection.measurements, selection.bundle, core)
     times.append(time.monotonic())
+    points = point_rows(selection, result)
+    mags = source_mag_rows(selection, result, points)
+    times.append(time.monotonic())
     progress.advance()
     progress.finish()
-    return selection, result, {"read": times[1] - times[0], "solve": times[2] - times[1]}
+    seconds = {name: times[i + 1] - times[i] for i, name in enumerate(("read", "solve", "rows"))}
+    return Solved(selection, result, points, mags, seconds)
 
 
 def _read(db: Database, settings: SolveSettings) -> Selection:
@@ -140,7 +164,8 @@ def _read(db: Database, settings: SolveSettings) -> Selection:
         unknown = sorted(set(settings.bands) - set(names["band"].values()))
         if unknown:
             known = ", ".join(sorted(names["band"].values())) or "none"
-            raise UsageError(f"there is no band {', '.join(unknown)}; the archive has {known}")
+            raise NothingMatched(f"there is no band {', '.join(unknown)}; the archive has {known}")
+        _check_exclusions(conn, settings)
         frames = solutions.read_frames(conn, settings.bands)
         left_out = np.isin(frames["frame_id"], settings.exclude_frames)
         frames = frames[~(left_out | np.isin(frames["night"], settings.exclude_nights))]
@@ -151,6 +176,21 @@ def _read(db: Database, settings: SolveSettings) -> Selection:
             raise SolveError(f"none of the {len(frames)} accepted frames has a detection with a source")
         sources = solutions.read_sources(conn, np.unique(detections["source_id"]))
     return select(frames, detections, sources, names, settings)
+
+
+def _check_exclusions(conn: Any, settings: SolveSettings) -> None:
+    """Refuse to leave out what is not there: a misspelt number would go unnoticed."""
+    excluded = {
+        "frame": settings.exclude_frames,
+        "source": settings.exclude_sources,
+        "night": settings.exclude_nights,
+    }
+    for what, numbers in excluded.items():
+        absent = solutions.absent(conn, what, numbers)
+        if absent:
+            raise NothingMatched(
+                f"cannot leave out {what} {', '.join(map(str, absent))}: the archive has none such"
+            )
 
 
 def select(
@@ -217,21 +257,18 @@ def scaled_positions(
     return both[0], both[1]
 
 
-def _write(
-    db: Database, settings: SolveSettings, selection: Selection, result: ZeroPointSolution, run_id: int
-) -> tuple[int, int]:
-    """Write the solution in one transaction; returns its key and the number of light-curve points."""
-    points = point_rows(selection, result)
-    mags = source_mag_rows(selection, result, points)
+def _write(db: Database, settings: SolveSettings, solved: Solved, run_id: int) -> int:
+    """Write the solution in one transaction; returns its key."""
+    selection, result, points, mags = solved.selection, solved.result, solved.points, solved.mags
     values = {
         "settings": _stored_settings(settings, selection, result),
         "poly_order": settings.order,
         "n_frames": int(result.frame_used.sum()),
-        "n_sources": int(np.unique(mags["source_id"][np.isfinite(mags["mag"])]).size),
+        "n_sources": solved.n_sources(),
         "n_measurements": result.n_measurements,
         "chi2": result.chi2,
         "chi2_dof": result.chi2_dof,
-        "components": components_of(selection, result),
+        "components": components_of(selection, result, mags),
         "error_floor": floors_of(selection, result)[0],
         "bright_scatter": result.bright_scatter,
         "run_id": run_id,
@@ -244,7 +281,7 @@ def _write(
         solutions.insert_points(conn, points)
         if not settings.draft:
             solutions.publish(conn, solution_id)
-    return solution_id, len(points)
+    return solution_id
 
 
 def _stored_settings(
@@ -263,14 +300,8 @@ def _stored_settings(
     return {**asdict(settings), "solver": asdict(result.settings), "fitted": fitted}
 
 
-def _report(
-    solution_id: int,
-    state: str,
-    selection: Selection,
-    result: ZeroPointSolution,
-    n_points: int,
-    seconds: dict[str, float],
-) -> SolveReport:
+def _report(solution_id: int, state: str, solved: Solved) -> SolveReport:
+    selection, result = solved.selection, solved.result
     frame_id = selection.frames["frame_id"]
     told = [(int(frame_id[i]), reason) for i, reason in enumerate(result.frame_reason) if reason]
     used = dict(zip(frame_id.tolist(), result.frame_used.tolist()))
@@ -283,21 +314,21 @@ def _report(
         for j in np.flatnonzero(result.star_rejected)
     ]
     floors, notes = floors_of(selection, result)
-    with_mag = np.flatnonzero(np.isfinite(result.star_mag))
     return SolveReport(
         solution_id=solution_id,
         state=state,
         n_frames=int(result.frame_used.sum()),
-        n_sources=int(np.unique(selection.star_source[with_mag]).size),
+        n_sources=solved.n_sources(),
+        n_fit_sources=solved.n_fit_sources(),
         n_measurements=result.n_measurements,
-        n_points=n_points,
+        n_points=len(solved.points) if solution_id >= 0 else 0,
         chi2_dof=result.chi2_dof,
-        components=components_of(selection, result),
+        components=components_of(selection, result, solved.mags),
         error_floor=floors,
         floor_notes=notes,
         bright_scatter=result.bright_scatter,
         rejected_frames=[(i, reason) for i, reason in told if not used[i]],
         lowered_frames=[(i, reason) for i, reason in told if used[i]],
         rejected_sources=rejected,
-        seconds=seconds,
+        seconds=solved.seconds,
     )

@@ -187,9 +187,15 @@ def frame_term_rows(
     return rows
 
 
-def components_of(selection: Selection, result: ZeroPointSolution) -> list[dict[str, Any]]:
-    """Describe the connected components, each with a name of its own."""
+def components_of(
+    selection: Selection, result: ZeroPointSolution, mags: NDArray[Any]
+) -> list[dict[str, Any]]:
+    """Describe the connected components, each with a name of its own; `mags` are the rows of `source_mag`.
+
+    `n_sources` have a magnitude, `n_fit_sources` of them tie the frames together.
+    """
     found: list[dict[str, Any]] = []
+    with_mag = np.isfinite(mags["mag"])
     for component in result.components:
         frames = selection.frames[result.frame_component == component.number]
         band = selection.names["band"][int(frames["band_id"][0])]
@@ -204,7 +210,8 @@ def components_of(selection: Selection, result: ZeroPointSolution) -> list[dict[
                 "telescopes": sorted({selection.names["telescope"][int(t)] for t in frames["telescope_id"]}),
                 "cameras": sorted({selection.names["camera"][int(c)] for c in frames["camera_id"]}),
                 "n_frames": component.n_frames,
-                "n_sources": component.n_stars,
+                "n_sources": int(np.count_nonzero(with_mag & (mags["component"] == component.number))),
+                "n_fit_sources": component.n_stars,
                 "n_measurements": component.n_measurements,
                 "weak_bridge": component.weak_bridge,
             }

@@ -111,6 +111,21 @@ WHERE source_id = ANY(%(sources)s::bigint[]) ORDER BY source_id
 """
 
 
+_ABSENT = {
+    "frame": "SELECT 1 FROM frame WHERE frame_id = n",
+    "source": "SELECT 1 FROM source WHERE source_id = n",
+    "night": "SELECT 1 FROM frame WHERE night = n",
+}
+
+
+def absent(conn: Connection, what: str, numbers: Sequence[int]) -> list[int]:
+    """Return those of the numbers that no 'frame', 'source' or 'night' of the archive bears."""
+    if not numbers:
+        return []
+    query = f"SELECT n FROM unnest(CAST(:numbers AS bigint[])) AS g(n) WHERE NOT EXISTS ({_ABSENT[what]}) ORDER BY n"
+    return [int(n) for n in conn.scalars(text(query), {"numbers": list(numbers)})]
+
+
 def read_frames(conn: Connection, bands: Sequence[str] = ()) -> NDArray[Any]:
     """Return the accepted science frames of the bands named (all if none is), FRAME_DTYPE, by frame_id."""
     return copy_out(conn, _FRAMES, FRAME_DTYPE, {"all": not bands, "bands": list(bands)})
@@ -214,6 +229,12 @@ def frame_terms(conn: Connection, solution_id: int) -> list[RowMapping]:
 def rejected_sources(conn: Connection, solution_id: int) -> int:
     """Count the sources of a solution that were left out of its fit as not constant."""
     query = text("SELECT count(*) FROM source_mag WHERE solution_id = :s AND reason LIKE 'not constant%'")
+    return int(conn.scalar(query, {"s": solution_id}) or 0)
+
+
+def fit_sources(conn: Connection, solution_id: int) -> int:
+    """Count the sources of a solution that took part in its fit."""
+    query = text("SELECT count(DISTINCT source_id) FROM source_mag WHERE solution_id = :s AND n_used > 0")
     return int(conn.scalar(query, {"s": solution_id}) or 0)
 
 

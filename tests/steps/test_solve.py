@@ -197,8 +197,6 @@ def test_bands_are_solved_apart_and_can_be_chosen(database, survey):
     only = solve(database, SolveSettings(bands=("V",)))
     assert only.n_frames == 10
     assert count(database, "SELECT count(DISTINCT band) FROM calibrated") == 1
-    with pytest.raises(UsageError, match="no band X"):
-        solve(database, SolveSettings(bands=("X",)))
 
 
 def test_what_if_without_a_frame_or_a_star(database, survey):
@@ -256,3 +254,37 @@ def test_a_frame_of_garbage_is_rejected_with_a_reason_and_keeps_its_points(datab
     shown = solutions.show_solution(database)
     assert "scatter" in shown["rejected_frames"][0]["reason"]
     assert not sick(database)
+
+
+def test_sources_are_counted_alike_everywhere(database):
+    survey_archive.fill(database, simulate_survey(SurveySettings(n_frames=12, n_stars=80), seed=4))
+    tried = solve(database, dry_run=True)
+    report = solve(database)
+    shown, listed = solutions.show_solution(database), solutions.list_solutions(database)[0]
+    with_mag = count(database, "SELECT count(DISTINCT source_id) FROM source_mag WHERE mag <> 'NaN'")
+    assert {tried.n_sources, report.n_sources, shown["n_sources"], listed["n_sources"]} == {with_mag}
+    assert report.n_fit_sources == tried.n_fit_sources == shown["n_fit_sources"] <= with_mag
+    for part in shown["components"]:
+        query = f"SELECT count(*) FROM source_mag WHERE component = {part['component']} AND mag <> 'NaN'"
+        assert part["n_sources"] == count(database, query) >= part["n_fit_sources"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"bands": ("X",)}, "no band X"),
+        ({"exclude_frames": (1, 999)}, "frame 999:"),
+        ({"exclude_sources": (7,)}, "source 7:"),
+        ({"exclude_nights": (12,)}, "night 12:"),
+    ],
+)
+def test_what_is_not_there_cannot_be_chosen_or_left_out(database, settings, told):
+    survey_archive.fill(database, simulate_survey(SurveySettings(n_frames=4, n_stars=20), seed=4))
+    with pytest.raises(NothingMatched, match=told):
+        solve(database, SolveSettings(**settings), dry_run=True)
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_limit_of_the_errors_that_is_none(limit):
+    with pytest.raises(UsageError, match="max_mag_err"):
+        SolveSettings(max_mag_err=limit)
