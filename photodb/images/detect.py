@@ -24,7 +24,9 @@ HOT_SHARPNESS = 4.5
 FWHM_LIMITS = (1.3, 40.0)
 NEEDLE = 0.1
 """Least ratio of the variances along minor and major axis (axes 0.32) of what is taken for a star's width."""
-WIDEST = 2.0
+MODE_WIDTH = 0.12
+"""Half width, in ln FWHM, of the window that counts how the widths crowd."""
+LEAST_MODE, SMALL_MODE = 8, 0.3
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,35 @@ def _spread(found: NDArray, shape: tuple[int, ...], cells: int = 8, most: int = 
 
 
 def _typical_width(xx: NDArray, yy: NDArray, xy: NDArray, n_stars: int, default: float) -> float:
-    """Return the median FWHM of the stars, needles and what is far wider than the narrow third left out."""
+    """Return the median FWHM of the stars, needles left out, where their widths crowd."""
     root = np.hypot((xx - yy) / 2, xy)
     minor, major = (xx + yy) / 2 - root, (xx + yy) / 2 + root
     fwhm = FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (xx + yy), 0))
     fwhm = fwhm[np.isfinite(fwhm) & (fwhm > 0.8) & (minor > NEEDLE * major)][:n_stars]
     if len(fwhm) < 3:
         return default
-    fwhm = fwhm[fwhm < WIDEST * np.quantile(fwhm, 0.3)]
-    middle = np.median(fwhm)
-    clipped = fwhm[np.abs(fwhm - middle) < 3 * 1.4826 * np.median(np.abs(fwhm - middle)) + 0.2]
+    narrow = np.abs(np.log(fwhm / _star_mode(fwhm))) < MODE_WIDTH * 2
+    middle = np.median(fwhm[narrow])
+    clipped = fwhm[np.abs(fwhm - middle) < 3 * 1.4826 * np.median(np.abs(fwhm[narrow] - middle)) + 0.2]
     return float(np.clip(np.median(clipped), *FWHM_LIMITS))
+
+
+def _star_mode(fwhm: NDArray) -> float:
+    """Return the width at which the stars crowd: the fullest mode, or a wider one that is well apart and not small.
+
+    Hot pixels and cosmic rays are narrower than stars and may outnumber them on a long exposure; what is wider than
+    stars (galaxies, blends, trails) does not crowd.
+    """
+    x = np.sort(np.log(fwhm))
+    density = np.searchsorted(x, x + MODE_WIDTH) - np.searchsorted(x, x - MODE_WIDTH)
+    k = int(np.argmax(density))
+    while True:
+        wider = np.flatnonzero(x > x[k] + 2.5 * MODE_WIDTH)
+        if not len(wider):
+            break
+        other = int(wider[np.argmax(density[wider])])
+        valley = density[k:other].min()
+        if density[other] < max(LEAST_MODE, SMALL_MODE * density[k]) or valley > 0.6 * density[other]:
+            break
+        k = other
+    return float(np.exp(x[k]))

@@ -187,6 +187,8 @@ def _classify(
     """Tell stars, extended objects and cosmic rays apart by sharpness and width against the frame's own stars."""
     widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
     typical = (flags & (Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NEGATIVE) == 0) & (snr > 15)
+    as_wide = typical & np.isfinite(widths) & (np.abs(widths - fwhm) < 0.3 * fwhm)
+    typical = as_wide if as_wide.sum() >= 5 else typical
     if typical.sum() < 5:
         typical = snr > 0
     middle = np.median(core[typical, 3]) if typical.any() else 1.0
