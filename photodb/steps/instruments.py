@@ -151,7 +151,10 @@ def _camera_toml(d: CameraDescription) -> str:
         value = getattr(d, key)
         if value not in (None, ""):
             lines.append(f"{key} = {json.dumps(value)}{'  #' + _how(d, key) if _how(d, key) else ''}")
-    lines += ["", "[camera.header]"]
+    lines += [
+        "",
+        "[camera.header]  # which card holds what; a number above holds where its card is not named here",
+    ]
     lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(d.header).items() if value != ""]
     for title, mapping in (("bands", d.bands), ("kinds", d.kinds)):
         if mapping:
