@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from .common import TerminalProgress, format_option, message, pass_database, write_table
+from .common import (
+    TerminalProgress,
+    dry_run_option,
+    format_option,
+    message,
+    pass_database,
+    write_report,
+    write_table,
+)
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -17,7 +25,9 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 @click.option(
     "--url", help="A PostgreSQL 14 or newer: postgresql://user@host/database. Else one is embedded."
 )
-def init(directory: Path | None, url: str | None) -> None:
+@dry_run_option
+@format_option()
+def init(directory: Path | None, url: str | None, dry_run: bool, fmt: str) -> None:
     """Make an archive in DIRECTORY (default: here), or its tables in the database at a URL.
 
     The folder gets a photodb.toml, by which the other commands find the archive. An existing archive is
@@ -26,7 +36,12 @@ def init(directory: Path | None, url: str | None) -> None:
     from photodb.steps import archive
 
     folder = directory or Path()
-    report = archive.init_url(url, folder) if url else archive.init_embedded(folder)
+    report = archive.init_url(url, folder, dry_run) if url else archive.init_embedded(folder, dry_run)
+    write_report(report, fmt, dry_run=dry_run)
+    if dry_run:
+        plan = "made" if report.created else "brought up to date" if report.upgraded else "left as it is"
+        message(f"archive {report.location} would be {plan}; nothing was written")
+        return
     done = "made" if report.created else "brought up to date" if report.upgraded else "is there already"
     message(f"archive {report.location} {done} (PostgreSQL {report.server_version}; settings {report.file})")
     where = "" if folder.resolve() == Path.cwd() else f" --archive {folder}"

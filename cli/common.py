@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any, NoReturn
 
 import click
@@ -36,6 +37,7 @@ __all__ = [
     "run_command_line",
     "teller",
     "write_record",
+    "write_report",
     "write_table",
     "yes_option",
 ]
@@ -150,6 +152,13 @@ def _reader_has_gone() -> int:
     os.close(nowhere)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it lives as long as the process
     return 0
+
+
+def write_report(report: Any, fmt: str, **more: Any) -> None:
+    """Write what a command did, a dataclass or a mapping, as a record on stdout; people get words instead."""
+    if fmt != "table":
+        fields = asdict(report) if is_dataclass(report) and not isinstance(report, type) else dict(report)
+        write_record({**fields, **more}, fmt)
 
 
 def pass_database(function: Callable[..., Any]) -> Callable[..., Any]:

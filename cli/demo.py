@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import TerminalProgress, dry_run_option, message
+from .common import TerminalProgress, dry_run_option, format_option, message, teller, write_report
 from .demo_text import times, truth_beside_result, what_next
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=click.IntRange(1), help="Processes that read frames; by default one a core.")
 @click.option("--url", help="Make the archive in this PostgreSQL instead of an embedded one.")
 @dry_run_option
+@format_option()
 def demo(
     directory: Path,
     frames: int,
@@ -36,6 +37,7 @@ def demo(
     jobs: int | None,
     url: str | None,
     dry_run: bool,
+    fmt: str,
 ) -> None:
     """Simulate telescopes, fill an archive in DIRECTORY (./photodb-demo), compare with the truth."""
     from photodb.steps.demo import DemoSettings, check_folder, run_demo
@@ -45,6 +47,7 @@ def demo(
     if dry_run:
         reused = check_folder(directory, settings)
         made = settings.plan()
+        write_report(settings, fmt, directory=directory, reused=reused, dry_run=True)
         message(
             f"would {'take up' if reused else 'make'} a demonstration in {directory}: "
             f"{len(made.exposures)} frames of {len(made.sky)} stars; nothing was written"
@@ -53,9 +56,9 @@ def demo(
     report = run_demo(directory, settings, url, jobs, TerminalProgress())
     with open_database(str(directory)) as db:
         plots = write_plots(db, report)
-    click.echo(truth_beside_result(report.comparison))
-    click.echo(times(report))
-    click.echo(what_next(report, plots))
+    write_report(report, fmt, plots=plots)
+    for text in (truth_beside_result(report.comparison), times(report), what_next(report, plots)):
+        teller(fmt)(text)
 
 
 def write_plots(db: Any, report: DemoReport) -> list[Path]:

@@ -8,7 +8,16 @@ from typing import Any
 import click
 import numpy as np
 
-from .common import dry_run_option, fail, format_option, message, pass_database, write_record, write_table
+from .common import (
+    dry_run_option,
+    fail,
+    format_option,
+    message,
+    pass_database,
+    write_record,
+    write_report,
+    write_table,
+)
 
 LIST_COLUMNS = (
     "frame_id path camera band mjd status reason n_detections fwhm zero_point astrometry astrom_rms_arcsec"
@@ -90,32 +99,35 @@ def show(db: Any, frame_name: str, fmt: str) -> None:
 @click.argument("frames", metavar="FRAME...", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Why; kept with the frame.")
 @dry_run_option
-def reject(db: Any, frames: tuple[str, ...], reason: str, dry_run: bool) -> None:
+@format_option()
+def reject(db: Any, frames: tuple[str, ...], reason: str, dry_run: bool, fmt: str) -> None:
     """Reject frames given by id (12), range of ids (12-20), path or end of path."""
     from photodb.steps import judge
 
     ids = judge.find_frames(db, frames)
-    tell(judge.reject(db, dict.fromkeys(ids, reason), dry_run=dry_run))
+    tell(judge.reject(db, dict.fromkeys(ids, reason), dry_run=dry_run), fmt)
 
 
 @frame.command()
 @pass_database
 @click.argument("frames", metavar="FRAME...", nargs=-1, required=True)
 @dry_run_option
+@format_option()
 @click.pass_context
-def restore(ctx: click.Context, db: Any, frames: tuple[str, ...], dry_run: bool) -> None:
+def restore(ctx: click.Context, db: Any, frames: tuple[str, ...], dry_run: bool, fmt: str) -> None:
     """Accept rejected frames again."""
     from photodb.steps import judge
 
     report = judge.restore(db, judge.find_frames(db, frames), dry_run=dry_run)
-    tell(report)
+    tell(report, fmt)
     if report.refused:
         ctx.exit(1)
 
 
-def tell(report: Any) -> None:
-    """Say what a judgement changed: a line a frame on stdout, the sum on stderr."""
-    for frame_id, reason in report.changed.items():
+def tell(report: Any, fmt: str) -> None:
+    """Say what a judgement changed: a line a frame on stdout, or a record there; the sum on stderr."""
+    write_report(report, fmt)
+    for frame_id, reason in report.changed.items() if fmt == "table" else ():
         click.echo(f"{frame_id}\t{report.status}\t{reason}".rstrip())
     for frame_id, reason in report.refused.items():
         fail(f"frame {frame_id} cannot be {report.status}: {reason}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import dry_run_option, message, pass_database
+from .common import dry_run_option, format_option, message, pass_database
 from .frame import filter_options, tell
 
 plot_file = click.option(
@@ -37,8 +37,9 @@ def plot(
     """Plot dynamic range, background uniformity, FWHM and detections of each frame by time."""
     from photodb.plots import style
     from photodb.plots.quality import quality_figure
-    from photodb.steps.judge import QUALITY_COLUMNS, FrameFilter, frame_columns
+    from photodb.steps.judge import QUALITY_COLUMNS, FrameFilter, Limits, frame_columns
 
+    Limits(min_range, max_nonuniformity)  # refuses what is no limit
     frames = frame_columns(db, FrameFilter(None, camera, band, night, "science"), QUALITY_COLUMNS)
     figure = quality_figure(frames, min_range, max_nonuniformity, "image quality")
     message(f"wrote {style.save(figure, output)}: {len(frames['mjd'])} frames")
@@ -57,6 +58,7 @@ def plot(
 @click.option("--min-detections", type=int, metavar="N", help="Reject frames with fewer detections.")
 @filter_options
 @dry_run_option
+@format_option()
 def apply(
     db: Any,
     min_range: float | None,
@@ -68,10 +70,11 @@ def apply(
     band: str | None,
     night: int | None,
     dry_run: bool,
+    fmt: str,
 ) -> None:
     """Reject frames that break a limit; 'photodb frame restore' takes it back."""
     from photodb.steps import judge
 
     limits = judge.Limits(min_range, max_nonuniformity, max_fwhm, max_ellipticity, min_detections)
     reasons = judge.beyond_limits(db, judge.FrameFilter(camera=camera, band=band, night=night), limits)
-    tell(judge.reject(db, reasons, "quality", "qa apply", dry_run))
+    tell(judge.reject(db, reasons, "quality", "qa apply", dry_run), fmt)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
+from .common import (
+    EXIT_PARTIAL,
+    TerminalProgress,
+    dry_run_option,
+    format_option,
+    message,
+    pass_database,
+    teller,
+    write_report,
+)
 from .ingest import tell_rejected
 from .position import Angle
 
@@ -40,6 +50,7 @@ from .position import Angle
     "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
 )
 @dry_run_option
+@format_option()
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -52,6 +63,7 @@ def run(
     max_stars: int,
     retry: bool,
     dry_run: bool,
+    fmt: str,
 ) -> None:
     """Do everything: ingest the frames of PATHS (files or folders), solve, compute statistics.
 
@@ -71,10 +83,11 @@ def run(
         dry_run=dry_run,
     )
     report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())
+    write_report(report, fmt, dry_run=dry_run)
     if dry_run:
         _tell_plan(report)
         return
-    _tell(report)
+    _tell(report, teller(fmt))
     if report.ingest.n_rejected or report.why_not_solved:
         ctx.exit(EXIT_PARTIAL)
 
@@ -88,27 +101,27 @@ def _tell_plan(report: Any) -> None:
     message("nothing was written")
 
 
-def _tell(report: Any) -> None:
+def _tell(report: Any, say: Callable[[str], None]) -> None:
     """Print what was rejected, the summary, and which commands come next."""
     tell_rejected(report.ingest, "run")
     if report.idle:
-        click.echo(f"nothing new: all {report.ingest.n_known} files are in the archive, solved and searched")
+        say(f"nothing new: all {report.ingest.n_known} files are in the archive, solved and searched")
     else:
-        _summary(report)
+        _summary(report, say)
     _next(report)
 
 
-def _summary(report: Any) -> None:
+def _summary(report: Any, say: Callable[[str], None]) -> None:
     ingest = report.ingest
     told = f"{ingest.n_new} new frames: {ingest.n_accepted} accepted, {ingest.n_rejected} rejected"
     told += f", {ingest.n_calibration} calibration" if ingest.n_calibration else ""
     told += f"; {ingest.n_known} known before" if ingest.n_known else ""
-    click.echo(told)
+    say(told)
     if report.solve is not None:
-        click.echo(_solved(report.solve))
+        say(_solved(report.solve))
     if report.why_not_solved:
         message(f"not solved: {report.why_not_solved}")
-    click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items()))
+    say("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items()))
 
 
 def _solved(solve: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import dry_run_option, message, pass_database
+from .common import dry_run_option, format_option, message, pass_database
 from .frame import filter_options, tell
 from .qa import plot_file
 
@@ -27,8 +27,9 @@ def plot(
     """Plot shift in x and y, rotation and residual of each frame by time."""
     from photodb.plots import style
     from photodb.plots.shifts import shifts_figure
-    from photodb.steps.judge import SHIFT_COLUMNS, FrameFilter, frame_columns
+    from photodb.steps.judge import SHIFT_COLUMNS, FrameFilter, ShiftLimits, frame_columns
 
+    ShiftLimits(max_rms=max_rms)  # refuses what is no limit
     frames = frame_columns(db, FrameFilter(None, camera, band, night, "science"), SHIFT_COLUMNS)
     message(f"wrote {style.save(shifts_figure(frames, max_rms), output)}: {len(frames['mjd'])} frames")
 
@@ -41,6 +42,7 @@ def plot(
 @click.option("--max-rotation", type=float, metavar="DEG", help="Reject frames that turned more.")
 @filter_options
 @dry_run_option
+@format_option()
 def reject(
     db: Any,
     frames: tuple[str, ...],
@@ -51,6 +53,7 @@ def reject(
     band: str | None,
     night: int | None,
     dry_run: bool,
+    fmt: str,
 ) -> None:
     """Reject FRAMES whose shift is wrong, or all that break a limit.
 
@@ -64,4 +67,4 @@ def reject(
         limits = judge.ShiftLimits(max_shift, max_rms, max_rotation)
         chosen = judge.FrameFilter(camera=camera, band=band, night=night)
         reasons = judge.beyond_shift_limits(db, chosen, limits)
-    tell(judge.reject(db, reasons, "shift", "shift reject", dry_run))
+    tell(judge.reject(db, reasons, "shift", "shift reject", dry_run), fmt)

@@ -12,7 +12,9 @@ from .common import (
     dry_run_option,
     format_option,
     pass_database,
+    teller,
     write_record,
+    write_report,
     write_table,
     yes_option,
 )
@@ -62,16 +64,15 @@ def diff(db: Any, a: int, b: int, fmt: str) -> None:
 @pass_database
 @_number
 @dry_run_option
-def publish(db: Any, solution_id: int, dry_run: bool) -> None:
+@format_option()
+def publish(db: Any, solution_id: int, dry_run: bool, fmt: str) -> None:
     """Make N the published solution; the one before it is retired, and can be published again."""
     from photodb.steps import solutions
 
-    if dry_run:
-        state = solutions.show_solution(db, solution_id)["state"]
-        click.echo(f"solution {solution_id} ({state}) would be published")
-        return
-    solutions.publish_solution(db, solution_id)
-    click.echo(f"solution {solution_id} is published")
+    before = solutions.show_solution(db, solution_id)["state"]
+    if not dry_run:
+        solutions.publish_solution(db, solution_id)
+    _tell(solution_id, before, "published", dry_run, fmt)
 
 
 @solution.command()
@@ -79,15 +80,21 @@ def publish(db: Any, solution_id: int, dry_run: bool) -> None:
 @_number
 @yes_option
 @dry_run_option
-def drop(db: Any, solution_id: int, yes: bool, dry_run: bool) -> None:
+@format_option()
+def drop(db: Any, solution_id: int, yes: bool, dry_run: bool, fmt: str) -> None:
     """Delete solution N with its light curves and statistics; never the published one."""
     from photodb.steps import solutions
 
-    if dry_run:
-        state = solutions.show_solution(db, solution_id)["state"]
-        click.echo(f"solution {solution_id} ({state}) would be dropped")
-        return
-    solutions.show_solution(db, solution_id)  # there is nothing to ask about one that is not there
-    confirm(f"Drop solution {solution_id} with its light curves?", yes)
-    solutions.drop_solution(db, solution_id)
-    click.echo(f"solution {solution_id} is dropped")
+    before = solutions.show_solution(db, solution_id)["state"]
+    if not dry_run:
+        confirm(f"Drop solution {solution_id} with its light curves?", yes)
+        solutions.drop_solution(db, solution_id)
+    _tell(solution_id, before, "dropped", dry_run, fmt)
+
+
+def _tell(solution_id: int, before: str, now: str, dry_run: bool, fmt: str) -> None:
+    """Say what became of a solution."""
+    write_report({"solution_id": solution_id, "before": before, "now": now, "dry_run": dry_run}, fmt)
+    teller(fmt)(
+        f"solution {solution_id} ({before}) would be {now}" if dry_run else f"solution {solution_id} is {now}"
+    )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from .common import POSITIVE, TerminalProgress, dry_run_option, message, pass_database
+from .common import (
+    POSITIVE,
+    TerminalProgress,
+    dry_run_option,
+    format_option,
+    message,
+    pass_database,
+    teller,
+    write_report,
+)
 
 SHOWN = 10
 
@@ -44,6 +54,7 @@ SHOWN = 10
     "--draft", is_flag=True, help="Write the solution without publishing it ('photodb solution publish')."
 )
 @dry_run_option
+@format_option()
 def solve(
     db: Any,
     bands: tuple[str, ...],
@@ -55,6 +66,7 @@ def solve(
     nights: tuple[int, ...],
     draft: bool,
     dry_run: bool,
+    fmt: str,
 ) -> None:
     """Fit zero points and spatial terms over all frames and stars, and publish the calibrated light curves.
 
@@ -74,17 +86,23 @@ def solve(
         exclude_nights=nights,
         draft=draft,
     )
-    tell(solve_step(db, settings, TerminalProgress(), dry_run))
+    report = solve_step(db, settings, TerminalProgress(), dry_run)
+    write_report(report, fmt)
+    tell(report, teller(fmt))
 
 
-def tell(report: Any) -> None:
+def tell(report: Any, say: Callable[[str], None] = click.echo) -> None:
     """Print what a solution came to; rejections and remarks on stderr."""
     _some([f"frame {i} rejected: {reason}" for i, reason in report.rejected_frames], "photodb solution show")
     _some([f"frame {i}: {reason}" for i, reason in report.lowered_frames], "photodb solution show")
     for camera, note in report.floor_notes.items():
         message(f"error floor of {camera}: {note}")
-    name = "dry run" if report.solution_id < 0 else f"solution {report.solution_id} ({report.state})"
-    click.echo(
+    name = (
+        "dry run, nothing was written"
+        if report.solution_id < 0
+        else f"solution {report.solution_id} ({report.state})"
+    )
+    say(
         f"{name}: {report.n_frames} frames, {report.n_sources} sources ({report.n_fit_sources} in the fit), "
         f"{report.n_measurements} measurements, "
         f"chi2 per degree of freedom {report.chi2_dof:.3f}"
@@ -92,10 +110,10 @@ def tell(report: Any) -> None:
     for c in report.components:
         bridge = f"; held together by {c['weak_bridge']} stars only" if c["weak_bridge"] else ""
         counts = f"{c['n_frames']} frames, {c['n_sources']} sources"
-        click.echo(f"  {c['name']}: {counts}, {', '.join(c['cameras'])}{bridge}")
+        say(f"  {c['name']}: {counts}, {', '.join(c['cameras'])}{bridge}")
     floors = ", ".join(f"{name} {_mmag(value)}" for name, value in report.error_floor.items())
-    click.echo(f"  error floors: {floors}; bright stars scatter by {1e3 * report.bright_scatter:.1f} mmag")
-    click.echo(f"  {len(report.rejected_sources)} sources left out of the fit as not constant")
+    say(f"  error floors: {floors}; bright stars scatter by {1e3 * report.bright_scatter:.1f} mmag")
+    say(f"  {len(report.rejected_sources)} sources left out of the fit as not constant")
 
 
 def _mmag(value: float | None) -> str:

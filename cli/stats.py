@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from .common import POSITIVE, TerminalProgress, dry_run_option, pass_database
+from .common import (
+    POSITIVE,
+    TerminalProgress,
+    dry_run_option,
+    format_option,
+    pass_database,
+    teller,
+    write_report,
+)
 
 
 @click.command()
@@ -26,7 +34,8 @@ from .common import POSITIVE, TerminalProgress, dry_run_option, pass_database
     help="Good points a star needs to be judged.",
 )
 @dry_run_option
-def stats(db: Any, solution_id: int | None, min_epochs: int, dry_run: bool) -> None:
+@format_option()
+def stats(db: Any, solution_id: int | None, min_epochs: int, dry_run: bool, fmt: str) -> None:
     """Compute noise, quality flag, variability indices and candidates of every source; replaces earlier ones."""
     from photodb.steps.stats import StatsSettings
     from photodb.steps.stats import stats as stats_step
@@ -34,7 +43,9 @@ def stats(db: Any, solution_id: int | None, min_epochs: int, dry_run: bool) -> N
     settings = StatsSettings(min_epochs=min_epochs)
     report = stats_step(db, settings, TerminalProgress(), solution_id, dry_run)
     flags = ", ".join(f"{flag}: {n}" for flag, n in sorted(report.quality_flags.items()))
-    click.echo(
-        f"solution {report.solution_id}: {report.n_sources} sources, {report.n_candidates} candidates, "
+    write_report(report, fmt, dry_run=dry_run)
+    name = "dry run, nothing was written: solution" if dry_run else "solution"
+    teller(fmt)(
+        f"{name} {report.solution_id}: {report.n_sources} sources, {report.n_candidates} candidates, "
         f"{report.n_reference_stars} reference stars; stars by quality flag {flags}"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from photodb.errors import ConfigurationError, UsageError
+from photodb.errors import ConfigurationError, StorageError, UsageError
 from photodb.settings import (
     FILE,
     ArchiveLocation,
@@ -18,7 +18,7 @@ from photodb.settings import (
     read_file,
     resolve_archive,
 )
-from photodb.storage import migrate
+from photodb.storage import framelists, migrate, solutions
 from photodb.storage.engine import Database, open_location
 from photodb.storage.server import EmbeddedServer
 
@@ -41,8 +41,10 @@ class InitReport:
     server_version: str
 
 
-def init_embedded(directory: Path) -> InitReport:
+def init_embedded(directory: Path, dry_run: bool = False) -> InitReport:
     """Make an archive in a folder, with an embedded PostgreSQL; an existing one is brought up to date.
+
+    `dry_run` tells what would be done; `server_version` is empty where there is no server yet.
 
     Raises
     ------
@@ -60,14 +62,17 @@ def init_embedded(directory: Path) -> InitReport:
     else:
         where = ArchiveLocation(directory, None, str(file))
     assert where.directory is not None
-    EmbeddedServer(where.directory, where.server).lease().close()
+    server = EmbeddedServer(where.directory, where.server)
+    if dry_run:
+        return _plan(where, file) if server.exists() else InitReport(str(where), file, True, False, "")
+    server.lease().close()
     report = _make_tables(where, file)
     if not file.exists():
         _write(file, f'{HEAD_LINE}[archive]\ndirectory = "."\n{POSTGRES_HINT}', 0o644)
     return report
 
 
-def init_url(url: str, directory: Path) -> InitReport:
+def init_url(url: str, directory: Path, dry_run: bool = False) -> InitReport:
     """Make an archive in a database by URL, and note the URL in the folder's `photodb.toml`.
 
     A password in the URL is kept in the file, which then only its owner can read.
@@ -86,12 +91,22 @@ def init_url(url: str, directory: Path) -> InitReport:
         raise ConfigurationError(
             f"{file} is of another archive ({read_file(file)}); choose another folder, or remove it"
         )
-    report = _make_tables(ArchiveLocation(None, plain_url(url), "--url"), file)
+    where = ArchiveLocation(None, plain_url(url), "--url")
+    if dry_run:
+        return _plan(where, file)
+    report = _make_tables(where, file)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         text = plain_url(url).replace("\\", "\\\\").replace('"', '\\"')
         _write(file, f'{HEAD_LINE}[archive]\nurl = "{text}"\n', 0o600)
     return report
+
+
+def _plan(where: ArchiveLocation, file: Path) -> InitReport:
+    """Look what init would find in a database that is there."""
+    with open_location(where, check_schema=False) as db, db.begin() as conn:
+        before, version = migrate.current(conn), migrate.server_version(conn)
+    return InitReport(str(where), file, before is None, before not in (None, migrate.HEAD), version)
 
 
 def _make_tables(where: ArchiveLocation, file: Path) -> InitReport:
@@ -136,12 +151,12 @@ def archive_url(location: str | None) -> str:
 
 
 def archive_status(location: str | None) -> dict[str, Any]:
-    """Tell where an archive is and whether its embedded server runs; starts nothing."""
+    """Tell where an archive is, whether its server runs and, if so, what is in it; starts nothing."""
     where = resolve_archive(location)
     status: dict[str, Any] = {"archive": str(where), "from": where.origin}
     server = embedded_server(location)
     if server is None:
-        return status | {"server": "by URL"}
+        return status | {"server": "by URL"} | _contents(where)
     if not server.exists():
         return status | {"server": "embedded, not made yet: photodb init"}
     running = server.running()
@@ -157,19 +172,43 @@ def archive_status(location: str | None) -> dict[str, Any]:
             if server.kept()
             else f"until {server.idle_seconds:g} s after its last use"
         )
-        status |= {"process": server.pid(), "stays_up": stays}
+        status |= {"process": server.pid(), "stays_up": stays} | _contents(where)
     return status
 
 
-def migrate_archive(location: str | None, revision: str, down: bool) -> tuple[str | None, str | None]:
-    """Bring an archive's schema up or down to a revision; return the revisions before and after."""
+def _contents(where: ArchiveLocation) -> dict[str, Any]:
+    """Tell schema and counts of a database; of one that does not answer, why."""
+    try:
+        with open_location(where, check_schema=False) as db, db.begin() as conn:
+            found: dict[str, Any] = {
+                "postgresql": migrate.server_version(conn),
+                "schema": migrate.current(conn) or "none: photodb init",
+            }
+            if found["schema"] == migrate.HEAD:
+                found |= framelists.counts(conn) | {"solutions": len(solutions.list_all(conn))}
+            return {"running": True, **found}
+    except StorageError as error:
+        return {"running": False, "error": str(error)}
+
+
+def migrate_archive(
+    location: str | None, revision: str, down: bool, dry_run: bool = False
+) -> tuple[str | None, str | None]:
+    """Bring an archive's schema up or down to a revision; return the revisions before and after.
+
+    `dry_run` does it and takes it back.
+    """
+    move = migrate.downgrade if down else migrate.upgrade
     with open_location(resolve_archive(location), check_schema=False) as db, db.begin() as conn:
         before = migrate.current(conn)
-        if down:
-            migrate.downgrade(conn, revision)
+        tried = conn.begin_nested()
+        move(conn, revision)
+        after = migrate.current(conn)
+        if dry_run:
+            tried.rollback()
         else:
-            migrate.upgrade(conn, revision)
-        return before, migrate.current(conn)
+            tried.commit()
+        return before, after
 
 
 def schema_differences(location: str | None) -> list[str]:

@@ -86,6 +86,13 @@ def restore(db: Database, path: Path) -> None:
             raise StorageError(f"restoring {path} failed, and {db.location} is as it was: {told}")
 
 
+def check_dump(db: Database, path: Path) -> None:
+    """Check that a file is a dump of an archive that this server can take; UsageError if not."""
+    with db.begin() as conn:
+        tools = _tools(db, server_major(conn), "pg_restore")
+    _check_is_archive(tools, path)
+
+
 def _pour(reader: subprocess.Popen[bytes], writer: subprocess.Popen[bytes]) -> None:
     """Give psql all that pg_restore writes, and the COMMIT only if that ended well."""
     assert reader.stdout is not None and writer.stdin is not None

@@ -11,10 +11,23 @@ from photodb.cli import COMMANDS, cli
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 
-WRITERS = {
-    "ingest", "run", "frame reject", "frame restore", "qa apply", "shift reject", "solve", "stats",
-    "telescope add", "refcat load", "runs undo", "solution publish", "solution drop",
+READERS = {
+    "doctor", "verify", "frame list", "frame show", "qa plot", "shift plot", "solution list", "solution show",
+    "solution diff", "variables", "period", "lightcurve", "cone", "query", "plot noise", "plot zeropoints",
+    "plot residuals", "plot coverage", "runs list", "runs show", "telescope list", "telescope show",
+    "refcat list", "db status", "db url", "db check",
 }  # fmt: skip
+"""Commands that leave the archive as it is; a figure goes to the file that -o names."""
+
+NO_DRY_RUN = {"db start", "db stop"}
+"""They write nothing in the archive: the server runs, or it does not."""
+
+NO_FORMAT = {
+    "qa plot", "shift plot", "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "simulate",
+    "export text", "ingest", "telescope add", "telescope show", "refcat load",
+}  # fmt: skip
+"""What they make is in files, or in rows that 'list' and 'show' tell."""
+
 CONTRACT = {
     "db": "start stop status url upgrade downgrade check dump restore",
     "telescope": "add list show",
@@ -56,10 +69,24 @@ def test_the_contract_of_names_is_kept():
             assert f"{group} {name}" in commands
 
 
-def test_writers_can_be_tried_without_writing():
-    for words, command in all_commands().items():
-        if words in WRITERS:
-            assert "--dry-run" in [option for p in command.params for option in p.opts], words
+def leaves() -> dict[str, set[str]]:
+    """Return the options of every command that is no group, by its words."""
+    return {
+        words: {option for p in command.params for option in p.opts}
+        for words, command in all_commands().items()
+        if not isinstance(command, click.Group)
+    }
+
+
+def test_every_command_that_writes_can_be_tried_without_writing():
+    assert set(leaves()) >= READERS | NO_DRY_RUN | NO_FORMAT
+    without = {words for words, options in leaves().items() if "--dry-run" not in options}
+    assert without - READERS - NO_DRY_RUN == set()
+
+
+def test_every_command_answers_programs_too():
+    without = {words for words, options in leaves().items() if "--format" not in options}
+    assert without - NO_FORMAT == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

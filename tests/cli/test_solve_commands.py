@@ -39,7 +39,7 @@ def filled(archive_url):
 def test_the_chain_of_commands(run, filled):
     code, out, _ = run("solve", "--order", "1", "--dry-run")
     assert code == 0
-    assert out.startswith("dry run: 16 frames")
+    assert out.startswith("dry run, nothing was written: 16 frames")
     code, out, _ = run("solve", "--order", "1")
     assert code == 0
     assert "solution 1 (published): 16 frames" in out
