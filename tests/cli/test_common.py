@@ -94,6 +94,15 @@ def test_an_empty_list_still_names_its_columns(fmt):
     assert "frame_id" in text or json.loads(text)["rows"] == []
 
 
+def test_an_empty_list_has_the_types_it_was_told():
+    read = Table.read(
+        written([], "ecsv", columns={"frame_id": "i8", "mjd": "f8", "path": "U9"}), format="ascii.ecsv"
+    )
+    assert [read[name].dtype.kind for name in read.colnames] == ["i", "f", "U"]
+    read = Table.read(written([], "ecsv", columns=("frame_id", "path")), format="ascii.ecsv")
+    assert [read[name].dtype.kind for name in read.colnames] == ["U", "U"]
+
+
 def test_table_for_people_aligns_numbers_and_shows_units(table):
     lines = written(table, "table").splitlines()
     assert lines[0].split() == ["source_id", "mag", "path", "used"]
