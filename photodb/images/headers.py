@@ -101,6 +101,15 @@ class CameraDescription:
             header["time"] = (header["time"],)
         if "time" in header:
             header["time"] = tuple(header["time"])
+        wrong = [
+            f.name
+            for f in fields(HeaderMap)
+            if isinstance(f.default, str) and not isinstance(header.get(f.name, ""), str)
+        ]
+        if wrong:
+            raise ConfigurationError(
+                f"{where}.header: {', '.join(wrong)} must be the name of a card, in quotes; numbers go below [[camera]]"
+            )
         rest["match"] = {k.upper(): str(v) for k, v in rest["match"].items()}
         made = cls(**rest, header=HeaderMap(**header))
         _check(made, where)

@@ -53,6 +53,7 @@ def test_a_file_gives_its_cameras(tmp_path):
         ("latitude = 30.0", "latitude = 130.0", "latitude 130.0 is outside"),
         ('time = ["DATE-OBS", "UT"]', 'time_scale = "gps"', "time_scale 'gps', one of utc, tai, tt, local"),
         ("[telescope]", "[telescope", "t.toml"),
+        ('time = ["DATE-OBS", "UT"]', "gain = 3.25", "gain must be the name of a card"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, told):
