@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from photodb.core import terms
+from photodb.core import terms, zeropoints_state
 from photodb.core.columns import Frames, Measurements
 from photodb.core.zeropoints import ZeroPointSettings, solve_zero_points
 from photodb.errors import SolveError
@@ -278,3 +278,19 @@ def test_sky_and_star_photons_have_scales_of_their_own(sky, star):
     camera = survey.frames.camera[m.frame]
     back = solution.photon_error(given.mag_err, given.star_share, camera)
     np.testing.assert_allclose(np.median(back / m.mag_err), 1.0, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("order", "told"), [(2, "order 0 takes 30, order 1 takes 10 frames"), (0, "30 frames")]
+)
+def test_too_many_unknowns_are_told_with_what_would_fit(monkeypatch, order, told):
+    monkeypatch.setattr(zeropoints_state, "MAX_DENSE", 30)
+    survey = simulate_survey(SurveySettings(n_frames=40, n_stars=200), seed=1)
+    settings = ZeroPointSettings(order=order)
+    with pytest.raises(
+        SolveError, match=r"unknowns.*at most 30: .*--exclude-night until \d+ frames"
+    ) as error:
+        solve_zero_points(survey.measurements, survey.frames, settings)
+    assert told in str(error.value)
+    assert "--band" not in str(error.value)
+    assert ("--order" in str(error.value)) == (order > 0)
