@@ -211,8 +211,9 @@ class Placer:
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
         if registration and reference:
-            # no better than the frame it hangs on: an unconfirmed header's or an approximate place stays one
-            kind = "frames" if reference.astrometry in ("catalogue", "frames") else reference.astrometry
+            # as good as the frame it hangs on, which `reference_frame_id` names; an approximate place stays one
+            solved = reference.astrometry in ("catalogue", "frames", "header")
+            kind = "frames" if solved else reference.astrometry
             rms = registration.rms * prior.scale_arcsec if prior else float("nan")
             n, source = registration.n_used, f"frame {reference.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
