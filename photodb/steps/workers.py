@@ -117,5 +117,5 @@ class Workers:
 
     def _drop(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)  # not waiting races with the exit of Python
             self._pool = None
