@@ -256,8 +256,11 @@ def _outliers_on_bad_frames(
     for bad in np.flatnonzero(share > BAD_FRAME_OUTLIERS):
         usual[bad] = np.nanquantile(pull[frame == bad], 0.95)
     on_bad = outlying & (pull <= FAR_OUT * usual[frame])
-    total = np.bincount(star[outlying], minlength=len(rows))
-    return np.asarray((total > 0) & (np.bincount(star[on_bad], minlength=len(rows)) >= 0.5 * total))
+    n = len(rows)
+    total, there = np.bincount(star[outlying], minlength=n), np.bincount(star[on_bad], minlength=n)
+    # a variable's outliers lie on bad frames as often as its points do; those that bad frames make, far more often
+    by_chance = np.bincount(star, (usual > 0)[frame], n) / np.maximum(np.bincount(star, minlength=n), 1)
+    return np.asarray((total > 0) & (there >= 0.5 * total) & (there > 2.0 * by_chance * total))
 
 
 def _mark_references(
