@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +31,47 @@ def _check_box(
     return box
 
 
+SHARED = (
+    click.option("--camera", help="Name of the camera, whatever the headers say."),
+    click.option(
+        "--jobs", type=click.IntRange(min=0), help="Worker processes; default: one a core. 0: none."
+    ),
+    click.option(
+        "--center",
+        nargs=2,
+        type=(Angle("RA"), Angle("DEC")),
+        metavar="RA DEC",
+        help="Where the frames point (degrees or sexagesimal), if headers do not tell.",
+    ),
+    click.option(
+        "--scale",
+        type=Finite(0.0, above=True),
+        metavar="ARCSEC_PER_PIXEL",
+        help="Pixel scale, if headers do not tell.",
+    ),
+    click.option(
+        "--max-stars",
+        type=click.IntRange(min=1),
+        default=2000,
+        show_default=True,
+        help="Brightest stars to keep of a frame.",
+    ),
+    click.option(
+        "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
+    ),
+)
+
+
+def frame_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that `ingest` and `run` share."""
+    for option in reversed(SHARED):
+        function = option(function)
+    return function
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--camera", help="Name of the camera, whatever the headers say.")
-@click.option("--jobs", type=click.IntRange(min=0), help="Worker processes; default: one a core. 0: none.")
-@click.option(
-    "--center",
-    nargs=2,
-    type=(Angle("RA"), Angle("DEC")),
-    metavar="RA DEC",
-    help="Where the frames point (degrees or sexagesimal), if headers do not tell.",
-)
-@click.option(
-    "--scale",
-    type=Finite(0.0, above=True),
-    metavar="ARCSEC_PER_PIXEL",
-    help="Pixel scale, if headers do not tell.",
-)
-@click.option(
-    "--max-stars",
-    type=click.IntRange(min=1),
-    default=2000,
-    show_default=True,
-    help="Brightest stars to keep of a frame.",
-)
+@frame_options
 @click.option(
     "--threshold",
     type=Finite(1.0),
@@ -68,9 +86,6 @@ def _check_box(
     callback=_check_box,
     metavar="X0 Y0 X1 Y1",
     help="Part of the frame for the dynamic range, pixels.",
-)
-@click.option(
-    "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
 )
 @dry_run_option
 @pass_database

@@ -17,38 +17,13 @@ from .common import (
     teller,
     write_report,
 )
-from .ingest import tell_rejected
-from .position import Angle
+from .ingest import frame_options, tell_rejected
 
 
 @click.command()
 @pass_database
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--camera", metavar="NAME", help="Read every frame as one of this camera.")
-@click.option("--jobs", type=click.IntRange(min=0), help="Worker processes; by default one a core. 0: none.")
-@click.option(
-    "--center",
-    nargs=2,
-    type=(Angle("RA"), Angle("DEC")),
-    metavar="RA DEC",
-    help="Where the frames point, if the headers do not tell.",
-)
-@click.option(
-    "--scale",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="ARCSEC_PER_PIXEL",
-    help="Pixel scale, if the headers do not tell.",
-)
-@click.option(
-    "--max-stars",
-    type=click.IntRange(min=1),
-    default=2000,
-    show_default=True,
-    help="Measure only the brightest N of each frame.",
-)
-@click.option(
-    "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
-)
+@frame_options
 @dry_run_option
 @format_option()
 @click.pass_context

@@ -80,13 +80,3 @@ class Frames(Bundle):
     camera: Ints  # (n_frames,) dense index of the camera: one error floor each
     band: Ints  # (n_frames,) dense index of the band: bands never share a star magnitude
     guess: Floats  # (n_frames,) mag, first guess of the zero point from aperture area (0 where unknown)
-
-
-@dataclass(frozen=True)
-class LightCurve(Bundle):
-    """One source's calibrated points, in time order."""
-
-    mjd: Floats  # (n,) d, MJD UTC
-    mag: Floats  # (n,) mag
-    mag_err: Floats  # (n,) mag
-    flags: Ints  # (n,)

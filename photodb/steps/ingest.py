@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from photodb.errors import FrameError, NothingMatched, UsageError
 from photodb.images.cards import SCALES
@@ -252,8 +251,3 @@ def _note(report: IngestReport, path: Path, written: Written) -> None:
         report.n_accepted += 1
     else:
         report.n_calibration += 1
-
-
-def report_values(report: IngestReport) -> dict[str, Any]:
-    """Return the report as plain values, for JSON."""
-    return asdict(report)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, RowMapping, delete, select, text
+from sqlalchemy import Connection, RowMapping, select, text
 
 from photodb.core import sky
 from photodb.storage import bulk
@@ -70,11 +70,6 @@ def find_catalogue(conn: Connection, name: str) -> RowMapping | None:
     """Return the row of a catalogue, or None."""
     query = select(reference_catalogue).where(reference_catalogue.c.name == name)
     return conn.execute(query).mappings().first()
-
-
-def drop_catalogue(conn: Connection, name: str) -> None:
-    """Delete a catalogue with its stars; fails where a frame's astrometry or a tie rests on it."""
-    conn.execute(delete(reference_catalogue).where(reference_catalogue.c.name == name))
 
 
 def insert_catalogue(
