@@ -17,7 +17,7 @@ from photodb.storage.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; written here so that opening an archive need not load Alembic; a test holds it."""
 
 MIGRATION_LOCK = 0x70686F746F6462  # 'photodb'

@@ -1,4 +1,4 @@
-"""Partitions of the bulk tables: detections and matches by range of frames, light-curve points by solution.
+"""Partitions of the bulk tables: what frames hold by range of frames, light-curve points by solution.
 
 A new partition is made as a plain table and attached, which lets readers and writers of the others go on.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-FRAME_TABLES = ("detection", "astrometric_match")
+FRAME_TABLES = ("detection", "astrometric_match", "forced")
 SOLUTION_TABLE = "light_curve_point"
 PARTITION_LOCK = 0x7064625F70617274  # 'pdb_part'
 

@@ -21,9 +21,13 @@ source                        its set of detections, `n_detections`, first and l
 position
                               to 1e-6 deg (a mean may differ in its last bits when frames came in another
                               order)
-solution, frame_term          the solution's rank in order of creation; frames by `data_hash`; every value
-source_mag, source_stat       the solution's rank; the source by its set of detections; every value
-light_curve_point             the solution's rank, frame and number; every value
+forced                        its frame's `data_hash`, its source by its set of detections, the number of its
+                              detection, and every value
+solution, frame_term,         the solution's rank in order of creation; frames by `data_hash`; every value
+frame_photometry
+source_mag, source_stat,      the solution's rank; the source by its set of detections; every value
+source_photometry
+light_curve_point             the solution's rank, frame, number and source; every value
 tie                           the solution's rank; band, camera and catalogue by name; every value
 frame_judgement               the frame and what was judged
 ============================= ==============================================================================
@@ -54,6 +58,9 @@ CREATE TEMP TABLE star_content AS
 SELECT s.reference_star_id, c.name || ':' || s.name AS content
 FROM reference_star s JOIN reference_catalogue c USING (reference_catalogue_id)
 WHERE s.reference_star_id IN (SELECT reference_star_id FROM astrometric_match);
+CREATE INDEX ON frame_content (frame_id);
+CREATE INDEX ON source_content (source_id);
+CREATE INDEX ON star_content (reference_star_id);
 ANALYZE frame_content, source_content, solution_content, star_content
 """
 
@@ -84,9 +91,11 @@ LEFT_OUT = {
     "frame": {"field_id"},
     "detection": {"cell", "source_id"},
     "astrometric_match": {"cell"},
+    "forced": {"cell"},
+    "source_photometry": {"cell"},
     "source_mag": {"cell", "tie_id"},
     "source_stat": {"cell"},
-    "light_curve_point": {"cell", "source_id"},
+    "light_curve_point": {"cell"},
     "tie": {"field_id"},
     "camera": set(),
 }
@@ -111,8 +120,11 @@ CONTENT_TABLES: tuple[Table, ...] = (
     tables.frame,
     tables.detection,
     tables.astrometric_match,
+    tables.forced,
     tables.solution,
     tables.frame_term,
+    tables.frame_photometry,
+    tables.source_photometry,
     tables.source_mag,
     tables.source_stat,
     tables.light_curve_point,

@@ -1,7 +1,7 @@
 """Every table of the archive, with a comment and a unit on every column.
 
 The migrations are frozen text of their own; a test holds the two together. Bulk tables (`detection`,
-`astrometric_match`, `light_curve_point`) are partitioned, carry no NULL (NaN and -1 stand for "none") and no
+`astrometric_match`, `forced`, `light_curve_point`) are partitioned, carry no NULL (NaN and -1 stand for "none") and no
 foreign key, which would cost a look-up a row; `photodb verify` checks what the keys would have.
 Tables of sources and their measurements carry the HEALPix cell of order 5 (`cell`) and lead their keys with it,
 so that they can be spread over machines by sky position.
@@ -390,6 +390,13 @@ frame = Table(
     _col("assumed", JSONB, "-", "values taken by default, with how", nullable=False, server_default="{}"),
     _now("ingested_at", "when the row was written"),
     _run(),
+    _col("n_forced", Integer, "-", "forced measurements stored; NULL until the frame was measured so"),
+    _col(
+        "aperture_corrections",
+        JSONB,
+        "mag",
+        "what brings each kind of photometry to the scale of the main aperture, with its error and stars",
+    ),
     CheckConstraint("status in ('accepted','rejected')", name="status"),
     CheckConstraint("kind in ('science','bias','dark','flat','unknown')", name="kind"),
     CheckConstraint("astrometry in ('catalogue','frames','header','approximate','none')", name="astrometry"),
@@ -640,6 +647,37 @@ astrometric_match = Table(
     "in a frame's astrometric fit.",
 )
 
+forced = Table(
+    "forced",
+    metadata,
+    _col("cell", Integer, "-", "HEALPix cell of order 5 of its source", nullable=False),
+    _col("frame_id", BigInteger, "-", "frame", nullable=False),
+    _col("source_id", BigInteger, "-", "source", nullable=False),
+    _col("detection_id", BigInteger, "-", "the frame's detection of the source; -1 if none", nullable=False),
+    _real("x", "px", "column where it was measured, 0 at the centre of the first pixel", nullable=False),
+    _real("y", "px", "row where it was measured", nullable=False),
+    _real("flux_psf", "e-", "flux by PSF fit, negative ones kept; NaN without a PSF", nullable=False),
+    _real("flux_psf_err", "e-", "its error", nullable=False),
+    _real("psf_chi2", "-", "chi2 per degree of freedom of the PSF fit; NaN without a PSF", nullable=False),
+    _col(
+        "flux_aperture",
+        ARRAY(REAL),
+        "e-",
+        "flux in each aperture of frame.aperture_radii, negative ones kept",
+        nullable=False,
+    ),
+    _col("flux_aperture_err", ARRAY(REAL), "e-", "their errors", nullable=False),
+    _real("sky", "e-/px", "local sky", nullable=False),
+    _real("sky_err", "e-/px", "noise of the local sky, a pixel", nullable=False),
+    _col("flags", Integer, "-", "bits of photodb.core.flags", nullable=False),
+    _col("run_id", BigInteger, "-", "run that wrote the row", nullable=False),
+    PrimaryKeyConstraint("frame_id", "cell", "source_id"),
+    Index("forced_source_id_idx", "source_id"),
+    Index("forced_run_id_idx", "run_id", postgresql_using="brin"),
+    postgresql_partition_by="RANGE (frame_id)",
+    comment="One source measured at its known place on one frame that covers it, detected there or not.",
+)
+
 solution = Table(
     "solution",
     metadata,
@@ -772,6 +810,76 @@ source_mag = Table(
     comment="One source in one band and one solution.",
 )
 
+KIND = "-1 PSF, K the aperture K of frame.aperture_radii (0 is the first), -2 the magnitude of its detection"
+"""How a kind of photometry is written as a number."""
+
+frame_photometry = Table(
+    "frame_photometry",
+    metadata,
+    _col(
+        "solution_id",
+        BigInteger,
+        "-",
+        "solution",
+        ForeignKey("solution.solution_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _col(
+        "frame_id",
+        BigInteger,
+        "-",
+        "frame",
+        ForeignKey("frame.frame_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _col("photometry", SmallInteger, "-", KIND, primary_key=True),
+    _col(
+        "coefficients",
+        ARRAY(DOUBLE_PRECISION),
+        "mag",
+        "added to magnitudes of this kind to bring them to the scale of the main aperture: Legendre terms as in "
+        "frame_term",
+        nullable=False,
+    ),
+    _col("n_stars", Integer, "-", "stars that gave it", nullable=False),
+    comment="One kind of photometry on one frame of one solution: its aperture correction over the frame.",
+)
+
+source_photometry = Table(
+    "source_photometry",
+    metadata,
+    _col(
+        "solution_id",
+        BigInteger,
+        "-",
+        "solution",
+        ForeignKey("solution.solution_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    _col("cell", Integer, "-", "HEALPix cell of order 5", nullable=False),
+    _col("source_id", BigInteger, "-", "source", nullable=False),
+    _col("band_id", BigInteger, "-", "band", ForeignKey("band.band_id"), nullable=False),
+    _col("camera_id", BigInteger, "-", "camera", ForeignKey("camera.camera_id"), nullable=False),
+    _col("photometry", SmallInteger, "-", f"kind that its light curve is made of: {KIND}", nullable=False),
+    _col("kinds", ARRAY(SmallInteger), "-", "kinds that were compared", nullable=False),
+    _col(
+        "scatter",
+        ARRAY(REAL),
+        "mag",
+        "robust scatter of the light curve in each of `kinds`; NaN with too few points",
+        nullable=False,
+    ),
+    _col("n_obs", Integer, "-", "points compared", nullable=False),
+    _text(
+        "reason",
+        "default, neighbours (constant stars of its magnitude) or own (its own scatter)",
+        nullable=False,
+    ),
+    PrimaryKeyConstraint("solution_id", "cell", "source_id", "band_id", "camera_id"),
+    ForeignKeyConstraint(["cell", "source_id"], ["source.cell", "source.source_id"]),
+    comment="Which kind of photometry makes the light curve of a source, by band and camera, and why.",
+)
+
 light_curve_point = Table(
     "light_curve_point",
     metadata,
@@ -780,7 +888,7 @@ light_curve_point = Table(
     _col("source_id", BigInteger, "-", "source", nullable=False),
     _col("band_id", Integer, "-", "band", nullable=False),
     _col("frame_id", BigInteger, "-", "frame", nullable=False),
-    _col("detection_id", BigInteger, "-", "detection", nullable=False),
+    _col("detection_id", BigInteger, "-", "detection; -1 if measured without one", nullable=False),
     _double("mjd", "d", "middle of the exposure, MJD UTC", nullable=False),
     _double(
         "bjd_tdb", "d", "middle of the exposure at the barycentre for this source, JD TDB", nullable=False
@@ -791,9 +899,17 @@ light_curve_point = Table(
     _real("err_calibration", "mag", "part of the frame's terms", nullable=False),
     _real("err_floor", "mag", "part of the camera's error floor", nullable=False),
     _col("flags", Integer, "-", "bits of photodb.core.flags", nullable=False),
+    _real(
+        "mag_limit",
+        "mag",
+        "calibrated magnitude of a source of three times the flux error there; NaN if unknown",
+        nullable=False,
+        server_default="NaN",
+    ),
+    _col("photometry", SmallInteger, "-", f"kind: {KIND}", nullable=False, server_default="-2"),
     PrimaryKeyConstraint("solution_id", "cell", "source_id", "frame_id", "detection_id"),
     postgresql_partition_by="LIST (solution_id)",
-    comment="One detection in one solution; a partition a solution.",
+    comment="One measurement in one solution; a partition a solution.",
 )
 
 tie = Table(
@@ -954,7 +1070,8 @@ source_stat = Table(
 CALIBRATED_VIEW = """
 CREATE VIEW calibrated AS
 SELECT p.solution_id, p.source_id, p.frame_id, p.mjd, b.name AS band, c.name AS camera, p.mag, p.mag_err, p.flags,
-       p.bjd_tdb, t.name AS telescope, p.detection_id, p.err_photon, p.err_calibration, p.err_floor, p.cell
+       p.bjd_tdb, t.name AS telescope, p.detection_id, p.err_photon, p.err_calibration, p.err_floor, p.cell,
+       p.mag_limit, p.photometry
 FROM light_curve_point p
 JOIN frame f ON f.frame_id = p.frame_id
 JOIN camera c ON c.camera_id = f.camera_id

@@ -15,12 +15,25 @@ from photodb.storage.partitions import drop_solution_partition
 
 FRAMES = "(SELECT frame_id FROM frame WHERE run_id = :run)"
 SOLUTIONS = "(SELECT solution_id FROM solution WHERE run_id = :run)"
+MEASURED = "(SELECT DISTINCT frame_id FROM forced WHERE run_id = :run)"
+SOLE = f"""(SELECT d.source_id FROM detection d WHERE d.source_id >= 0 AND d.frame_id IN {FRAMES} AND NOT EXISTS
+           (SELECT FROM detection o WHERE o.source_id = d.source_id AND o.frame_id NOT IN {FRAMES}))"""
 CATALOGUES = "(SELECT reference_catalogue_id FROM reference_catalogue WHERE run_id = :run)"
 CAMERAS = "(SELECT camera_id FROM camera WHERE run_id = :run)"
 
 BLOCKERS: tuple[str, ...] = (
     f"""SELECT format('solution %s uses its frames: undo its run %s first', solution_id, s.run_id)
         FROM solution s WHERE s.run_id IS DISTINCT FROM :run AND solution_id IN
+        (SELECT solution_id FROM frame_term WHERE frame_id IN {FRAMES})""",
+    f"""SELECT format('solution %s has light curves of its measurements: undo its run %s first', s.solution_id,
+                      s.run_id)
+        FROM solution s WHERE s.run_id IS DISTINCT FROM :run AND s.created_at >
+        (SELECT started_at FROM run WHERE run_id = :run) AND solution_id IN
+        (SELECT solution_id FROM frame_term WHERE frame_id IN {MEASURED} AND frame_id NOT IN {FRAMES})""",
+    f"""SELECT format('solution %s has light curves of sources that only its frames saw: undo its run %s first',
+                      s.solution_id, s.run_id)
+        FROM solution s WHERE s.run_id IS DISTINCT FROM :run AND solution_id IN
+        (SELECT solution_id FROM source_mag WHERE source_id IN {SOLE}) AND solution_id NOT IN
         (SELECT solution_id FROM frame_term WHERE frame_id IN {FRAMES})""",
     f"""SELECT format('frames of run %s are registered against its frames: undo that run first', run_id)
         FROM frame WHERE reference_frame_id IN {FRAMES} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
@@ -100,6 +113,7 @@ def _undo_frames(conn: Connection, run_id: int) -> dict[str, int]:
     )
     touched_fields = [field_id for field_id in fields if field_id is not None]
     counts = {}
+    counts["forced"] = _undo_forced(conn, run_id)
     for table in ("detection", "astrometric_match", "field_reference", "frame"):
         counts[table] = _delete(conn, table, f"frame_id IN {FRAMES}", run_id)
     gone = "field_id = ANY(:fields) AND NOT EXISTS (SELECT FROM frame f WHERE f.field_id = t.field_id)"
@@ -109,6 +123,35 @@ def _undo_frames(conn: Connection, run_id: int) -> dict[str, int]:
     counts["source"] = _renew_sources(conn)
     conn.execute(text("DROP TABLE touched"))
     return counts
+
+
+def _undo_forced(conn: Connection, run_id: int) -> int:
+    """Delete what the run measured, and all measurements of its frames and of the sources that go with it.
+
+    Frames that keep measurements count them anew; those that keep none wait for theirs again.
+    """
+    chosen = f"""
+    CREATE TEMP TABLE unforced ON COMMIT DROP AS
+    SELECT frame_id, cell, source_id FROM forced WHERE run_id = :run
+    UNION SELECT frame_id, cell, source_id FROM forced WHERE frame_id IN {FRAMES}
+    UNION SELECT frame_id, cell, source_id FROM forced WHERE source_id IN {SOLE}
+    """
+    conn.execute(text(chosen), {"run": run_id})
+    deleted = conn.execute(
+        text(
+            "DELETE FROM forced r USING unforced u "
+            "WHERE r.frame_id = u.frame_id AND r.cell = u.cell AND r.source_id = u.source_id"
+        )
+    ).rowcount
+    counts = """
+    UPDATE frame f SET n_forced = nullif(c.n, 0),
+        aperture_corrections = CASE WHEN c.n > 0 THEN f.aperture_corrections END
+    FROM (SELECT u.frame_id, count(r.frame_id) AS n FROM (SELECT DISTINCT frame_id FROM unforced) u
+          LEFT JOIN forced r USING (frame_id) GROUP BY 1) c WHERE c.frame_id = f.frame_id
+    """
+    conn.execute(text(counts))
+    conn.execute(text("DROP TABLE unforced"))
+    return deleted
 
 
 def _renew_sources(conn: Connection) -> int:

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from sqlalchemy import Connection, text
 
-from photodb.core.terms import evaluate, scale_pixels
 from photodb.storage import migrate
-from photodb.storage.bulk import copy_out
+from photodb.storage.recalibrate import wrong_points
 from photodb.storage.rowhashes import row_hashes
 from photodb.storage.runs import dead_runs
 
 __all__ = ["CHECKS", "Check", "Problem", "calibration_problems", "row_hashes", "run_check", "stale_runs"]
 
-TOLERANCE_MAG = 1e-6
 SCHEMA_CHECK = "the schema is at its head"
 STALE_CHECK = "no run was cut off"
 CALIBRATION_CHECK = "calibrated = raw + terms"
 
 INGEST_AGAIN = (
     "undo its run with 'photodb runs undo RUN' (its run is in frame.run_id) and ingest the frame again"
+)
+MEASURE_AGAIN = (
+    "take the frame's measurements off (DELETE FROM forced WHERE frame_id = N; UPDATE frame SET n_forced = NULL "
+    "WHERE frame_id = N), then 'photodb measure N'"
 )
 SOLVE_AGAIN = "solve again ('photodb solve'), then drop the faulty solution ('photodb solution drop N')"
 
@@ -85,6 +86,35 @@ CHECKS: tuple[Check, ...] = (
         INGEST_AGAIN,
     ),
     Check(
+        "every frame has its forced measurements",
+        """SELECT format('frame %s (%s): %s measurements stored, %s expected', f.frame_id, f.path,
+                         coalesce(r.n, 0), coalesce(f.n_forced, 0))
+           FROM frame f LEFT JOIN (SELECT frame_id, count(*) AS n FROM forced GROUP BY 1) r USING
+           (frame_id) WHERE coalesce(f.n_forced, 0) <> coalesce(r.n, 0)""",
+        MEASURE_AGAIN,
+    ),
+    Check(
+        "forced measurements belong to frames",
+        """SELECT format('frame %s: %s measurements', r.frame_id, r.n)
+           FROM (SELECT frame_id, count(*) AS n FROM forced GROUP BY 1) r
+           WHERE NOT EXISTS (SELECT FROM frame f WHERE f.frame_id = r.frame_id)""",
+        "delete them: DELETE FROM forced WHERE frame_id = ...",
+    ),
+    Check(
+        "forced measurements belong to sources",
+        """SELECT format('frame %s: source %s', r.frame_id, r.source_id) FROM forced r
+           WHERE NOT EXISTS (SELECT FROM source s WHERE s.cell = r.cell AND s.source_id = r.source_id)""",
+        MEASURE_AGAIN,
+    ),
+    Check(
+        "forced measurements belong to detections",
+        """SELECT format('frame %s, source %s: detection %s', r.frame_id, r.source_id, r.detection_id)
+           FROM forced r WHERE r.detection_id >= 0
+           AND NOT EXISTS (SELECT FROM detection d WHERE d.frame_id = r.frame_id AND d.cell = r.cell
+                           AND d.detection_id = r.detection_id AND d.source_id = r.source_id)""",
+        MEASURE_AGAIN,
+    ),
+    Check(
         "sources count their detections",
         """SELECT format('source %s: %s counted, %s there', s.source_id, s.n_detections, coalesce(d.n, 0))
            FROM source s LEFT JOIN (SELECT source_id, count(*) AS n FROM detection WHERE source_id >= 0 GROUP
@@ -102,8 +132,17 @@ CHECKS: tuple[Check, ...] = (
         "light curves belong to detections",
         """SELECT format('solution %s, frame %s, detection %s', p.solution_id, p.frame_id, p.detection_id)
            FROM light_curve_point p
-           WHERE NOT EXISTS (SELECT FROM detection d WHERE d.frame_id = p.frame_id AND d.cell = p.cell
-                             AND d.detection_id = p.detection_id AND d.source_id = p.source_id)""",
+           WHERE p.detection_id >= 0
+           AND NOT EXISTS (SELECT FROM detection d WHERE d.frame_id = p.frame_id AND d.cell = p.cell
+                           AND d.detection_id = p.detection_id AND d.source_id = p.source_id)""",
+        SOLVE_AGAIN,
+    ),
+    Check(
+        "light curves belong to forced measurements",
+        """SELECT format('solution %s, frame %s, source %s', p.solution_id, p.frame_id, p.source_id)
+           FROM light_curve_point p
+           WHERE p.photometry > -2 AND NOT EXISTS (SELECT FROM forced r WHERE r.frame_id = p.frame_id
+                                                   AND r.cell = p.cell AND r.source_id = p.source_id)""",
         SOLVE_AGAIN,
     ),
     Check(
@@ -118,6 +157,14 @@ CHECKS: tuple[Check, ...] = (
         "magnitudes belong to sources",
         """SELECT format('solution %s, source %s', m.solution_id, m.source_id) FROM source_mag m
            WHERE NOT EXISTS (SELECT FROM source s WHERE s.cell = m.cell AND s.source_id = m.source_id)""",
+        SOLVE_AGAIN,
+    ),
+    Check(
+        "kinds of photometry belong to magnitudes",
+        """SELECT format('solution %s, source %s, band %s', k.solution_id, k.source_id, k.band_id)
+           FROM source_photometry k
+           WHERE NOT EXISTS (SELECT FROM source_mag m WHERE m.solution_id = k.solution_id AND m.cell = k.cell
+                             AND m.source_id = k.source_id AND m.band_id = k.band_id)""",
         SOLVE_AGAIN,
     ),
     Check(
@@ -146,17 +193,6 @@ CHECKS: tuple[Check, ...] = (
         "publish the solution that you want: photodb solution publish N",
     ),
 )
-
-POINTS = """
-SELECT p.frame_id, p.detection_id, p.mag::float8, d.mag::float8, d.x::float8, d.y::float8, f.nx, f.ny
-FROM light_curve_point p
-JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id = p.detection_id
-JOIN frame f ON f.frame_id = p.frame_id
-WHERE p.solution_id = %(solution)s AND p.frame_id = ANY(%(frames)s)
-"""
-POINT = [("frame_id", "i8"), ("detection_id", "i8"), ("mag", "f8"), ("raw", "f8"), ("x", "f8"), ("y", "f8")]
-POINT += [("nx", "i4"), ("ny", "i4")]
-FRAMES_AT_ONCE = 500
 
 
 def run_check(conn: Connection, check: Check) -> Problem | None:
@@ -193,36 +229,8 @@ def stale_runs(conn: Connection) -> list[Problem]:
 
 def calibration_problems(conn: Connection) -> list[Problem]:
     """Recompute every calibrated magnitude from the raw one and the frame's terms; they agree to 1e-6 mag."""
-    orders = conn.execute(text("SELECT solution_id, poly_order FROM solution ORDER BY 1")).all()
-    problems = [_calibration_of(conn, solution_id) for solution_id, _ in orders]
-    return [problem for problem in problems if problem is not None]
-
-
-def _calibration_of(conn: Connection, solution_id: int) -> Problem | None:
-    query = text(
-        "SELECT frame_id, zero_point, coefficients FROM frame_term WHERE solution_id = :s ORDER BY frame_id"
-    )
-    terms = conn.execute(query, {"s": solution_id}).all()
-    bad, example = 0, ""
-    for start in range(0, len(terms), FRAMES_AT_ONCE):
-        part = terms[start : start + FRAMES_AT_ONCE]
-        frames = np.array([row.frame_id for row in part])
-        coefficients = np.array([[row.zero_point, *row.coefficients] for row in part], dtype=float)
-        points = copy_out(conn, POINTS, POINT, {"solution": solution_id, "frames": frames})
-        wrong = np.flatnonzero(_disagree(points, frames, coefficients))
-        if len(wrong) and not bad:
-            first = points[wrong[0]]
-            example = f"solution {solution_id}, frame {first['frame_id']}, detection {first['detection_id']}"
-        bad += len(wrong)
-    return Problem(CALIBRATION_CHECK, bad, example, SOLVE_AGAIN) if bad else None
-
-
-def _disagree(points: np.ndarray, frames: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Tell for each point if its magnitude is not raw + terms, to 1e-6 mag and the rounding of a REAL."""
-    index = np.searchsorted(frames, points["frame_id"])
-    x, y = scale_pixels(points["x"], points["nx"]), scale_pixels(points["y"], points["ny"])
-    expected = points["raw"] + evaluate(coefficients, index, x, y)
-    rounding = np.spacing(np.abs(points["mag"]).astype("f4")) / 2
-    known = np.isfinite(expected)  # else the raw magnitude or the zero point is none, and so must this be
-    far = ~(np.abs(points["mag"] - expected) <= TOLERANCE_MAG + rounding)
-    return np.where(known, far, np.isfinite(points["mag"]))
+    problems = []
+    for solution_id in conn.scalars(text("SELECT solution_id FROM solution ORDER BY 1")).all():
+        bad, example = wrong_points(conn, solution_id)
+        problems += [Problem(CALIBRATION_CHECK, bad, example, SOLVE_AGAIN)] if bad else []
+    return problems

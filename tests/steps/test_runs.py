@@ -12,7 +12,7 @@ from photodb.steps.runs import list_runs, recorded_run, show_run, undo_run
 from photodb.steps.verify import verify_archive
 from photodb.storage import runs, tables
 from photodb.storage.verify import row_hashes
-from tests.storage.rows import add_frames, add_solution, insert, small_archive
+from tests.storage.rows import add_forced, add_frames, add_solution, insert, small_archive
 
 
 def count(db, table, where="true"):
@@ -129,6 +129,62 @@ def test_undoing_the_second_ingest_gives_back_the_first(database):
     undo_run(database, second)
     assert hashes(database) == before
     assert verify_archive(database).problems == []
+
+
+def test_undoing_a_measure_gives_back_what_was_before(database):
+    with database.begin() as conn:
+        first = insert(conn, tables.run, command="ingest", code_version="1", outcome="done")
+        frames = add_frames(conn, first, 2, 3, name="a")
+        measured = insert(conn, tables.run, command="measure", code_version="1", outcome="done")
+        add_forced(conn, measured, frames[:1])
+    before = hashes(database)
+    second = a_run(database, "measure")
+    with database.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO forced SELECT cell, frame_id, source_id + 9, -1, x, y, flux_psf, flux_psf_err, psf_chi2, "
+                "flux_aperture, flux_aperture_err, sky, sky_err, flags, :run FROM forced"
+            ),
+            {"run": second},
+        )
+        conn.execute(text("UPDATE frame SET n_forced = 6 WHERE n_forced = 3"))
+        add_forced(conn, second, frames[1:])
+    assert undo_run(database, second) == {"forced": 6}
+    assert hashes(database) == before
+    with database.begin() as conn:
+        waits = conn.execute(
+            text("SELECT n_forced, aperture_corrections FROM frame WHERE frame_id = :f"), {"f": frames[1]}
+        )
+        assert waits.one() == (None, None)
+
+
+def test_undoing_an_ingest_takes_its_sources_from_other_frames(database):
+    first, second = a_run(database), a_run(database)
+    with database.begin() as conn:
+        kept = add_frames(conn, first, 1, 2)[0]
+        new = add_frames(conn, second, 1, 3, name="b")[0]
+        add_forced(conn, second, [kept, new])
+        conn.execute(
+            text(
+                "INSERT INTO forced SELECT cell, :kept, source_id, -1, x, y, flux_psf, flux_psf_err, psf_chi2, "
+                "flux_aperture, flux_aperture_err, sky, sky_err, flags, :run FROM forced WHERE frame_id = :new"
+            ),
+            {"run": first, "kept": kept, "new": new},
+        )
+        conn.execute(text("UPDATE forced SET run_id = :r WHERE frame_id = :k"), {"r": first, "k": kept})
+        conn.execute(text("UPDATE frame SET n_forced = 5 WHERE frame_id = :k"), {"k": kept})
+    assert undo_run(database, second)["forced"] == 6
+    with database.begin() as conn:
+        assert conn.scalar(text("SELECT n_forced FROM frame")) == 2
+    assert verify_archive(database).problems == []
+
+
+def test_a_measure_whose_solution_stands_is_not_undone(database):
+    keys = small_archive(database, force=True)
+    with pytest.raises(UsageError, match=f"solution {keys['solution']} has light curves of its measurements"):
+        undo_run(database, keys["measure"])
+    undo_run(database, keys["solve"])
+    assert undo_run(database, keys["measure"]) == {"forced": 15}
 
 
 def test_a_source_that_keeps_detections_is_renewed(database):

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, REAL
 
 from photodb.core.sky import healpix29
 from photodb.core.terms import design, n_terms, scale_pixels
-from photodb.storage import runs, tables
+from photodb.storage import forced, runs, tables
 from photodb.storage.bulk import copy_in, copy_out
 from photodb.storage.partitions import create_solution_partition, ensure_partitions
 
@@ -33,6 +33,7 @@ def dtype_of(table, lengths=None):
 
 
 DETECTION = dtype_of(tables.detection, {"flux_aperture": 3, "flux_aperture_err": 3})
+FORCED = dtype_of(tables.forced, {"flux_aperture": 3, "flux_aperture_err": 3})
 
 
 def detection_rows(frame_id, n=3, sources=None, seed=()):
@@ -49,17 +50,56 @@ def detection_rows(frame_id, n=3, sources=None, seed=()):
     return rows
 
 
-def small_archive(db, n_frames=3, n_sources=5, order=1, seed=0):
-    """Fill an archive with one ingest run and one published solution, all consistent; return their keys."""
+def forced_rows(detections, run_id, seed=()):
+    """Make a forced measurement of each detection that has a source."""
+    rng = np.random.default_rng(seed or [int(detections["frame_id"][0]), 1])
+    rows = np.zeros(len(detections), FORCED)
+    for name in rows.dtype.names:
+        if rows.dtype[name].base.kind == "f":
+            rows[name] = rng.uniform(1, 2, rows[name].shape)
+    for name in ("cell", "frame_id", "source_id", "detection_id", "x", "y"):
+        rows[name] = detections[name]
+    rows["run_id"] = run_id
+    return rows[rows["source_id"] >= 0]
+
+
+def add_forced(conn, run_id, frames):
+    """Measure the sources of frames' detections by force; the first of each frame is none of its detections."""
+    for frame in frames:
+        select = "SELECT cell, frame_id, source_id, detection_id, x, y FROM detection WHERE frame_id = %s ORDER BY 4"
+        dtype = [
+            ("cell", "i4"),
+            ("frame_id", "i8"),
+            ("source_id", "i8"),
+            ("detection_id", "i8"),
+            ("x", "f4"),
+            ("y", "f4"),
+        ]
+        rows = forced_rows(copy_out(conn, select, dtype, [frame]), run_id)
+        rows["detection_id"][0] = -1
+        forced.insert(conn, frame, rows, [{"kind": "psf", "mag": 0.01, "mag_err": 0.001, "n_stars": 5}])
+
+
+def small_archive(db, n_frames=3, n_sources=5, order=1, seed=0, force=False):
+    """Fill an archive with one ingest run and one published solution, all consistent; return their keys.
+
+    With `force`, a run of its own measures the sources on every frame by force, and the solution is made of that.
+    """
     with db.begin() as conn:
         ingest = runs.start_run(conn, "ingest", {}, {})
         frames = add_frames(conn, ingest, n_frames, n_sources, seed)
         runs.finish_run(conn, ingest, "done", {})
+    measure = -1
+    if force:
+        with db.begin() as conn:
+            measure = runs.start_run(conn, "measure", {}, {})
+            add_forced(conn, measure, frames)
+            runs.finish_run(conn, measure, "done", {})
     with db.begin() as conn:
         solve = runs.start_run(conn, "solve", {}, {})
         solution = add_solution(conn, solve, frames, order, seed)
         runs.finish_run(conn, solve, "done", {})
-    return {"ingest": ingest, "solve": solve, "solution": solution, "frames": frames}
+    return {"ingest": ingest, "measure": measure, "solve": solve, "solution": solution, "frames": frames}
 
 
 def add_frames(conn, run_id, n_frames, n_sources, seed=0, name=""):
@@ -137,11 +177,16 @@ def add_solution(conn, run_id, frames, order=1, seed=0, state="published"):
         keys = {"solution_id": solution, "frame_id": frame}
         terms = {"zero_point": coefficients[0], "coefficients": coefficients[1:].tolist()}
         conn.execute(tables.frame_term.insert().values(**keys, **terms, **values))
-        copy_in(conn, "light_curve_point", _points(conn, solution, frame, coefficients, order))
+        points = _points(conn, solution, frame, coefficients, order)
+        copy_in(conn, "light_curve_point", _forced_points(conn, points, coefficients, order))
     magnitudes = f"""
     INSERT INTO source_mag SELECT {solution}, cell, source_id, band_id, avg(mag), 0.01, count(*), count(*), 1, 0,
         'NaN', 'NaN', -1, '' FROM light_curve_point WHERE solution_id = {solution} GROUP BY 2, 3, 4"""
     conn.execute(text(magnitudes))
+    kinds = """INSERT INTO source_photometry SELECT solution_id, cell, source_id, p.band_id, camera_id,
+        min(photometry), ARRAY[-1, 0], ARRAY[0.01, 0.02], count(*), 'default' FROM light_curve_point p
+        JOIN frame USING (frame_id) WHERE solution_id = :s GROUP BY 1, 2, 3, 4, 5 HAVING min(photometry) > -2"""
+    conn.execute(text(kinds), {"s": solution})
     statistics = """INSERT INTO source_stat (solution_id, cell, source_id, band_id, n_obs, n_bad, bad_fraction,
         quality_flag, run_id) SELECT solution_id, cell, source_id, band_id, n_obs, 0, 0, 0, :run
         FROM source_mag WHERE solution_id = :solution"""
@@ -178,6 +223,26 @@ def _points(conn, solution, frame, coefficients, order):
         band,
         58000.0,
     )
+    return points
+
+
+def _forced_points(conn, points, coefficients, order):
+    """Take the points of a frame that was measured by force from there: PSF fluxes, 10 mmag off in this frame."""
+    solution, frame = int(points["solution_id"][0]), int(points["frame_id"][0])
+    select = (
+        "SELECT source_id, detection_id, x, y, flux_psf FROM forced WHERE frame_id = %s ORDER BY source_id"
+    )
+    dtype = [("source_id", "i8"), ("detection_id", "i8"), ("x", "f8"), ("y", "f8"), ("flux", "f8")]
+    found = copy_out(conn, select, dtype, [frame])
+    points["photometry"], points["mag_limit"] = -2, np.nan
+    if not len(found):
+        return points
+    kind = {"solution_id": solution, "frame_id": frame, "photometry": -1}
+    conn.execute(tables.frame_photometry.insert().values(**kind, coefficients=[0.01], n_stars=4))
+    found = found[np.searchsorted(found["source_id"], points["source_id"])]
+    terms = design(scale_pixels(found["x"], 100), scale_pixels(found["y"], 80), order)
+    points["mag"] = -2.5 * np.log10(found["flux"] / 10.0) + terms @ coefficients + 0.01
+    points["detection_id"], points["photometry"] = found["detection_id"], -1
     return points
 
 

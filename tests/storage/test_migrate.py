@@ -98,6 +98,27 @@ def test_partitions_go_with_their_tables(database):
         assert catalogue(conn) == {}
 
 
+def test_rows_survive_the_step_to_forced_photometry_and_back(database):
+    from photodb.storage.verify import row_hashes
+    from tests.storage.rows import small_archive
+
+    def content():
+        return {
+            k: v
+            for k, v in row_hashes(conn).items()
+            if k not in ("forced", "source_photometry", "frame_photometry")
+        }
+
+    small_archive(database)
+    with database.begin() as conn:
+        before = content()
+        migrate.downgrade(conn, "0001")
+        assert conn.scalar(text("SELECT to_regclass('forced')")) is None
+        assert len(conn.execute(text("SELECT * FROM calibrated")).keys()) == 16
+        migrate.upgrade(conn)
+        assert content() == before
+
+
 def test_a_failed_migration_leaves_nothing(empty_database):
     with pytest.raises(RuntimeError), empty_database.begin() as conn:
         migrate.upgrade(conn)
@@ -166,5 +187,5 @@ def test_developers_run_alembic_with_a_url(server, empty_database):
 
 @pytest.mark.parametrize("move", [migrate.upgrade, migrate.downgrade])
 def test_no_such_revision_is_told_with_those_that_there_are(database, move):
-    with pytest.raises(UsageError, match=r"'nosuch'.*base, 0001, "), database.begin() as conn:
+    with pytest.raises(UsageError, match=r"'nosuch'.*base, 0001, 0002, "), database.begin() as conn:
         move(conn, "nosuch")

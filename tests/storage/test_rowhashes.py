@@ -40,7 +40,7 @@ def test_the_same_content_under_other_keys_hashes_the_same(database, second):
         ("UPDATE detection SET flux = flux + 1 WHERE detection_id = (SELECT max(detection_id) FROM detection)",
          {"detection"}),
         ("UPDATE detection SET source_id = -1 WHERE detection_id = (SELECT max(detection_id) FROM detection)",
-         {"source", "source_mag", "source_stat"}),
+         {"source", "forced", "source_mag", "source_stat", "source_photometry", "light_curve_point"}),
         ("UPDATE frame SET fwhm = 3 WHERE frame_id = (SELECT max(frame_id) FROM frame)", {"frame"}),
         ("UPDATE frame SET path = 'elsewhere', ingested_at = now()", set()),
         ("UPDATE source SET ra = ra + 1e-5", {"source"}),
@@ -50,11 +50,16 @@ def test_the_same_content_under_other_keys_hashes_the_same(database, second):
         ("UPDATE frame_term SET zero_point = zero_point + 1e-9", {"frame_term"}),
         ("DELETE FROM light_curve_point WHERE detection_id = (SELECT max(detection_id) FROM detection)",
          {"light_curve_point"}),
+        ("UPDATE forced SET flux_psf = -flux_psf", {"forced"}),
+        ("UPDATE forced SET run_id = 77", set()),
+        ("UPDATE frame SET n_forced = n_forced + 1", {"frame"}),
+        ("UPDATE source_photometry SET photometry = 0", {"source_photometry"}),
+        ("UPDATE frame_photometry SET n_stars = 0", {"frame_photometry"}),
         ("UPDATE run SET outcome = 'failed'", set()),
     ],
 )  # fmt: skip
 def test_a_change_shows_where_it_was_made(database, damage, changed):
-    small_archive(database)
+    small_archive(database, force=True)
     before = hashes(database)
     with database.begin() as conn:
         conn.execute(text(damage))

@@ -20,10 +20,23 @@ DAMAGE = {
     "detections belong to sources": "UPDATE detection SET source_id = source_id + 1000 WHERE detection_id = "
     "(SELECT min(detection_id) FROM detection)",
     "astrometric matches belong to detections": "UPDATE astrometric_match SET detection_id = detection_id + 1000",
+    "every frame has its forced measurements": "UPDATE frame SET n_forced = NULL WHERE frame_id = "
+    "(SELECT min(frame_id) FROM frame)",
+    "forced measurements belong to frames": "UPDATE forced SET frame_id = 9000 WHERE (frame_id, source_id) IN "
+    "(SELECT min(frame_id), min(source_id) FROM forced)",
+    "forced measurements belong to sources": "UPDATE forced SET source_id = source_id + 1000 WHERE source_id = "
+    "(SELECT min(source_id) FROM forced)",
+    "forced measurements belong to detections": "UPDATE forced SET detection_id = detection_id + 1000 WHERE "
+    "detection_id >= 0",
+    "light curves belong to forced measurements": "DELETE FROM forced WHERE source_id = "
+    "(SELECT min(source_id) FROM forced)",
+    "kinds of photometry belong to magnitudes": "DELETE FROM source_stat; DELETE FROM source_mag WHERE source_id = "
+    "(SELECT min(source_id) FROM source)",
     "sources count their detections": "UPDATE source SET n_detections = n_detections + 1 WHERE source_id = "
     "(SELECT min(source_id) FROM source)",
     "light curves belong to solutions": "UPDATE archive SET published_solution_id = NULL; DELETE FROM solution",
-    "light curves belong to detections": "UPDATE light_curve_point SET detection_id = detection_id + 1000",
+    "light curves belong to detections": "UPDATE light_curve_point SET detection_id = detection_id + 1000 "
+    "WHERE detection_id >= 0",
     "light curves belong to frames of the solution": "DELETE FROM frame_term WHERE frame_id = "
     "(SELECT min(frame_id) FROM frame)",
     "magnitudes belong to sources": "ALTER TABLE source_mag DROP CONSTRAINT source_mag_cell_fkey; "
@@ -38,9 +51,10 @@ DAMAGE = {
 }
 
 
+@pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("order", [0, 1, 2, 3])
-def test_a_sound_archive_has_no_problem(database, order):
-    small_archive(database, order=order)
+def test_a_sound_archive_has_no_problem(database, order, force):
+    small_archive(database, order=order, force=force)
     report = verify_archive(database, deep=True)
     assert report.problems == []
     assert report.checks == [SCHEMA_CHECK, *(check.name for check in CHECKS), STALE_CHECK, CALIBRATION_CHECK]
@@ -52,7 +66,7 @@ def test_an_empty_archive_has_no_problem(database):
 
 @pytest.mark.parametrize("check", DAMAGE)
 def test_a_fault_is_found_and_told_how_to_mend(database, check):
-    small_archive(database)
+    small_archive(database, force=True)
     with database.begin() as conn:
         for statement in DAMAGE[check].split("; "):
             conn.execute(text(statement))

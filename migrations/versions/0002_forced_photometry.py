@@ -1,0 +1,147 @@
+"""Forced photometry, aperture corrections, the kind of photometry of each light curve.
+
+Revision ID: 0002
+Revises: 0001
+
+Frozen text: this file stays as it is when `photodb.storage.tables` changes; a test holds the newest migration and
+the tables together. Points of solutions made before have no limit and the kind -2.
+"""
+# ruff: noqa: E501
+# fmt: off
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, REAL
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+KIND = "-1 PSF, K the aperture K of frame.aperture_radii (0 is the first), -2 the magnitude of its detection"
+
+CALIBRATED_BEFORE = """
+CREATE VIEW calibrated AS
+SELECT p.solution_id, p.source_id, p.frame_id, p.mjd, b.name AS band, c.name AS camera, p.mag, p.mag_err, p.flags,
+       p.bjd_tdb, t.name AS telescope, p.detection_id, p.err_photon, p.err_calibration, p.err_floor, p.cell
+FROM light_curve_point p
+JOIN frame f ON f.frame_id = p.frame_id
+JOIN camera c ON c.camera_id = f.camera_id
+JOIN telescope t ON t.telescope_id = c.telescope_id
+JOIN band b ON b.band_id = p.band_id
+WHERE p.solution_id = (SELECT published_solution_id FROM archive)
+"""
+
+CALIBRATED = CALIBRATED_BEFORE.replace("p.cell\n", "p.cell,\n       p.mag_limit, p.photometry\n")
+
+COMMENTS_BEFORE = (
+    ("solution_id", "[-] solution"),
+    ("source_id", "[-] source"),
+    ("frame_id", "[-] frame"),
+    ("mjd", "[d] middle of the exposure, MJD UTC"),
+    ("band", "[-] name of the band"),
+    ("camera", "[-] name of the camera"),
+    ("mag", "[mag] calibrated magnitude; NaN if the flux is not positive"),
+    ("mag_err", "[mag] total error"),
+    ("flags", "[-] bits of photodb.core.flags"),
+    ("bjd_tdb", "[d] middle of the exposure at the barycentre for this source, JD TDB"),
+    ("telescope", "[-] name of the telescope"),
+    ("detection_id", "[-] detection"),
+    ("err_photon", "[mag] part of the photons and read noise"),
+    ("err_calibration", "[mag] part of the frame's terms"),
+    ("err_floor", "[mag] part of the camera's error floor"),
+    ("cell", "[-] HEALPix cell of order 5"),
+)
+COMMENTS = (
+    *COMMENTS_BEFORE,
+    ("detection_id", "[-] detection; -1 if measured without one"),
+    ("mag_limit", "[mag] calibrated magnitude of a source of three times the flux error there; NaN if unknown"),
+    ("photometry", f"[-] kind: {KIND}"),
+)
+
+
+def _make_view(select: str, comments: tuple[tuple[str, str], ...]) -> None:
+    op.execute(select)
+    op.execute("COMMENT ON VIEW calibrated IS 'A row a point of the published solution.'")
+    for column, comment in comments:
+        quoted = comment.replace("'", "''")
+        op.execute(f"COMMENT ON COLUMN calibrated.{column} IS '{quoted}'")
+
+
+def upgrade() -> None:
+    """Add the tables and columns of forced photometry."""
+    op.execute("DROP VIEW calibrated")
+    op.add_column('frame', sa.Column('n_forced', sa.Integer(), nullable=True, comment='[-] forced measurements stored; NULL until the frame was measured so'))
+    op.add_column('frame', sa.Column('aperture_corrections', JSONB(), nullable=True, comment='[mag] what brings each kind of photometry to the scale of the main aperture, with its error and stars'))
+    op.create_table('forced',
+        sa.Column('cell', sa.Integer(), nullable=False, comment='[-] HEALPix cell of order 5 of its source'),
+        sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
+        sa.Column('source_id', sa.BigInteger(), nullable=False, comment='[-] source'),
+        sa.Column('detection_id', sa.BigInteger(), nullable=False, comment="[-] the frame's detection of the source; -1 if none"),
+        sa.Column('x', REAL(), nullable=False, comment='[px] column where it was measured, 0 at the centre of the first pixel'),
+        sa.Column('y', REAL(), nullable=False, comment='[px] row where it was measured'),
+        sa.Column('flux_psf', REAL(), nullable=False, comment='[e-] flux by PSF fit, negative ones kept; NaN without a PSF'),
+        sa.Column('flux_psf_err', REAL(), nullable=False, comment='[e-] its error'),
+        sa.Column('psf_chi2', REAL(), nullable=False, comment='[-] chi2 per degree of freedom of the PSF fit; NaN without a PSF'),
+        sa.Column('flux_aperture', ARRAY(REAL()), nullable=False, comment='[e-] flux in each aperture of frame.aperture_radii, negative ones kept'),
+        sa.Column('flux_aperture_err', ARRAY(REAL()), nullable=False, comment='[e-] their errors'),
+        sa.Column('sky', REAL(), nullable=False, comment='[e-/px] local sky'),
+        sa.Column('sky_err', REAL(), nullable=False, comment='[e-/px] noise of the local sky, a pixel'),
+        sa.Column('flags', sa.Integer(), nullable=False, comment='[-] bits of photodb.core.flags'),
+        sa.Column('run_id', sa.BigInteger(), nullable=False, comment='[-] run that wrote the row'),
+        sa.PrimaryKeyConstraint('frame_id', 'cell', 'source_id', name=op.f('forced_pkey')),
+        comment='One source measured at its known place on one frame that covers it, detected there or not.',
+        postgresql_partition_by='RANGE (frame_id)'
+    )
+    op.create_index('forced_source_id_idx', 'forced', ['source_id'], unique=False)
+    op.create_index('forced_run_id_idx', 'forced', ['run_id'], unique=False, postgresql_using='brin')
+    op.create_table('frame_photometry',
+        sa.Column('solution_id', sa.BigInteger(), nullable=False, comment='[-] solution'),
+        sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
+        sa.Column('photometry', sa.SmallInteger(), nullable=False, comment=f'[-] {KIND}'),
+        sa.Column('coefficients', ARRAY(DOUBLE_PRECISION()), nullable=False, comment='[mag] added to magnitudes of this kind to bring them to the scale of the main aperture: Legendre terms as in frame_term'),
+        sa.Column('n_stars', sa.Integer(), nullable=False, comment='[-] stars that gave it'),
+        sa.ForeignKeyConstraint(['frame_id'], ['frame.frame_id'], name=op.f('frame_photometry_frame_id_fkey'), ondelete='CASCADE'),
+        sa.ForeignKeyConstraint(['solution_id'], ['solution.solution_id'], name=op.f('frame_photometry_solution_id_fkey'), ondelete='CASCADE'),
+        sa.PrimaryKeyConstraint('solution_id', 'frame_id', 'photometry', name=op.f('frame_photometry_pkey')),
+        comment='One kind of photometry on one frame of one solution: its aperture correction over the frame.'
+    )
+    op.create_table('source_photometry',
+        sa.Column('solution_id', sa.BigInteger(), nullable=False, comment='[-] solution'),
+        sa.Column('cell', sa.Integer(), nullable=False, comment='[-] HEALPix cell of order 5'),
+        sa.Column('source_id', sa.BigInteger(), nullable=False, comment='[-] source'),
+        sa.Column('band_id', sa.BigInteger(), nullable=False, comment='[-] band'),
+        sa.Column('camera_id', sa.BigInteger(), nullable=False, comment='[-] camera'),
+        sa.Column('photometry', sa.SmallInteger(), nullable=False, comment=f'[-] kind that its light curve is made of: {KIND}'),
+        sa.Column('kinds', ARRAY(sa.SmallInteger()), nullable=False, comment='[-] kinds that were compared'),
+        sa.Column('scatter', ARRAY(REAL()), nullable=False, comment='[mag] robust scatter of the light curve in each of `kinds`; NaN with too few points'),
+        sa.Column('n_obs', sa.Integer(), nullable=False, comment='[-] points compared'),
+        sa.Column('reason', sa.Text(), nullable=False, comment='[-] default, neighbours (constant stars of its magnitude) or own (its own scatter)'),
+        sa.ForeignKeyConstraint(['band_id'], ['band.band_id'], name=op.f('source_photometry_band_id_fkey')),
+        sa.ForeignKeyConstraint(['camera_id'], ['camera.camera_id'], name=op.f('source_photometry_camera_id_fkey')),
+        sa.ForeignKeyConstraint(['cell', 'source_id'], ['source.cell', 'source.source_id'], name=op.f('source_photometry_cell_fkey')),
+        sa.ForeignKeyConstraint(['solution_id'], ['solution.solution_id'], name=op.f('source_photometry_solution_id_fkey'), ondelete='CASCADE'),
+        sa.PrimaryKeyConstraint('solution_id', 'cell', 'source_id', 'band_id', 'camera_id', name=op.f('source_photometry_pkey')),
+        comment='Which kind of photometry makes the light curve of a source, by band and camera, and why.'
+    )
+    op.add_column('light_curve_point', sa.Column('mag_limit', REAL(), server_default='NaN', nullable=False, comment='[mag] calibrated magnitude of a source of three times the flux error there; NaN if unknown'))
+    op.add_column('light_curve_point', sa.Column('photometry', sa.SmallInteger(), server_default='-2', nullable=False, comment=f'[-] kind: {KIND}'))
+    op.execute("COMMENT ON COLUMN light_curve_point.detection_id IS '[-] detection; -1 if measured without one'")
+    op.execute("COMMENT ON TABLE light_curve_point IS 'One measurement in one solution; a partition a solution.'")
+    _make_view(CALIBRATED, COMMENTS)
+
+
+def downgrade() -> None:
+    """Drop forced photometry; light curves keep the points that have a detection."""
+    op.execute("DROP VIEW calibrated")
+    op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")
+    op.execute("COMMENT ON COLUMN light_curve_point.detection_id IS '[-] detection'")
+    op.execute("COMMENT ON TABLE light_curve_point IS 'One detection in one solution; a partition a solution.'")
+    op.drop_column('light_curve_point', 'photometry')
+    op.drop_column('light_curve_point', 'mag_limit')
+    op.drop_table('source_photometry')
+    op.drop_table('frame_photometry')
+    op.drop_table('forced')
+    op.drop_column('frame', 'aperture_corrections')
+    op.drop_column('frame', 'n_forced')
+    _make_view(CALIBRATED_BEFORE, COMMENTS_BEFORE)
