@@ -71,6 +71,7 @@ def _make_view(select: str, comments: tuple[tuple[str, str], ...]) -> None:
 def upgrade() -> None:
     """Add the tables and columns of forced photometry."""
     op.execute("DROP VIEW calibrated")
+    op.add_column('frame', sa.Column('source_format', sa.Text(), server_default='pixels', nullable=False, comment='[-] pixels, or the format or column map of the star list that it was read from'))
     op.add_column('frame', sa.Column('n_forced', sa.Integer(), nullable=True, comment='[-] forced measurements stored; NULL until the frame was measured so'))
     op.add_column('frame', sa.Column('aperture_corrections', JSONB(), nullable=True, comment='[mag] what brings each kind of photometry to the scale of the main aperture, with its error and stars'))
     op.create_table('forced',
@@ -144,4 +145,5 @@ def downgrade() -> None:
     op.drop_table('forced')
     op.drop_column('frame', 'aperture_corrections')
     op.drop_column('frame', 'n_forced')
+    op.drop_column('frame', 'source_format')
     _make_view(CALIBRATED_BEFORE, COMMENTS_BEFORE)

@@ -390,6 +390,12 @@ frame = Table(
     _col("assumed", JSONB, "-", "values taken by default, with how", nullable=False, server_default="{}"),
     _now("ingested_at", "when the row was written"),
     _run(),
+    _text(
+        "source_format",
+        "pixels, or the format or column map of the star list that it was read from",
+        nullable=False,
+        server_default="pixels",
+    ),
     _col("n_forced", Integer, "-", "forced measurements stored; NULL until the frame was measured so"),
     _col(
         "aperture_corrections",
