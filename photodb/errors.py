@@ -69,3 +69,9 @@ class SolveError(PhotodbError):
     """The measurements cannot support the solution that was asked for."""
 
     exit_code = 5
+
+
+class MasterError(PhotodbError):
+    """Calibration frames that make no master; it is stored as rejected with this reason."""
+
+    exit_code = 1

@@ -1,4 +1,4 @@
-"""Forced photometry, aperture corrections, the kind of photometry of each light curve.
+"""Forced photometry, aperture corrections, the kind of photometry of each light curve; masters with their pixels.
 
 Revision ID: 0002
 Revises: 0001
@@ -60,6 +60,17 @@ COMMENTS = (
 )
 
 
+MASTER_COMMENTS = (
+    # column, before, after
+    ("data_hash", "[-] SHA-256 of the pixels", "[-] SHA-256 of pixels and mask; NULL if rejected"),
+    ("median", "[ADU] median of the pixels", "[ADU] median of the pixels; of a flat 1"),
+    ("scatter", "[ADU] scatter of the pixels", "[ADU] scatter of the pixels; of a flat in units of its median"),
+    ("reason", "[-] why it was rejected", "[-] why it was rejected, or a remark"),
+)
+MASTER_KEYS = ("bias_id", "dark_id")
+MASTER_COLUMNS = ("mjd", "nx", "ny", "noise", "clipped", "n_bad", "fit", "with_bias", *MASTER_KEYS, "left_out")
+
+
 def _make_view(select: str, comments: tuple[tuple[str, str], ...]) -> None:
     op.execute(select)
     op.execute("COMMENT ON VIEW calibrated IS 'A row a point of the published solution.'")
@@ -69,7 +80,7 @@ def _make_view(select: str, comments: tuple[tuple[str, str], ...]) -> None:
 
 
 def upgrade() -> None:
-    """Add the tables and columns of forced photometry."""
+    """Add the tables and columns of forced photometry and of masters."""
     op.execute("DROP VIEW calibrated")
     op.add_column('frame', sa.Column('source_format', sa.Text(), server_default='pixels', nullable=False, comment='[-] pixels, or the format or column map of the star list that it was read from'))
     op.add_column('frame', sa.Column('n_forced', sa.Integer(), nullable=True, comment='[-] forced measurements stored; NULL until the frame was measured so'))
@@ -130,10 +141,11 @@ def upgrade() -> None:
     op.execute("COMMENT ON COLUMN light_curve_point.detection_id IS '[-] detection; -1 if measured without one'")
     op.execute("COMMENT ON TABLE light_curve_point IS 'One measurement in one solution; a partition a solution.'")
     _make_view(CALIBRATED, COMMENTS)
+    _masters()
 
 
 def downgrade() -> None:
-    """Drop forced photometry; light curves keep the points that have a detection."""
+    """Drop forced photometry and masters; light curves keep the points that have a detection."""
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")
     op.execute("COMMENT ON COLUMN light_curve_point.detection_id IS '[-] detection'")
@@ -147,3 +159,48 @@ def downgrade() -> None:
     op.drop_column('frame', 'n_forced')
     op.drop_column('frame', 'source_format')
     _make_view(CALIBRATED_BEFORE, COMMENTS_BEFORE)
+    _drop_masters()
+
+
+def _masters() -> None:
+    """Add the pixels of masters and what is known of them."""
+    op.alter_column('master', 'path', new_column_name='identity', comment='[-] SHA-256 of what it is made of: kind, camera, band, sections, frames')
+    op.create_unique_constraint(op.f('master_identity_key'), 'master', ['identity'])
+    for name, _, comment in MASTER_COMMENTS:
+        op.alter_column('master', name, comment=comment)
+    op.add_column('master', sa.Column('mjd', DOUBLE_PRECISION(), nullable=True, comment='[d] mean time of its frames, MJD UTC'))
+    op.add_column('master', sa.Column('nx', sa.Integer(), nullable=True, comment='[px] width'))
+    op.add_column('master', sa.Column('ny', sa.Integer(), nullable=True, comment='[px] height'))
+    op.add_column('master', sa.Column('noise', REAL(), nullable=True, comment='[ADU] noise of one of its pixels; of a flat in units of its median'))
+    op.add_column('master', sa.Column('clipped', REAL(), nullable=True, comment="[-] share of the frames' values left out as outliers"))
+    op.add_column('master', sa.Column('n_bad', sa.Integer(), nullable=True, comment='[-] pixels masked'))
+    op.add_column('master', sa.Column('fit', sa.Text(), nullable=True, comment="[-] sections and offset that the camera's description told; frames under others do not fit"))
+    op.add_column('master', sa.Column('with_bias', sa.Boolean(), server_default='false', nullable=False, comment='[-] a dark from which no bias was taken'))
+    op.add_column('master', sa.Column('bias_id', sa.BigInteger(), nullable=True, comment='[-] bias taken off its frames'))
+    op.add_column('master', sa.Column('dark_id', sa.BigInteger(), nullable=True, comment='[-] dark taken off its frames'))
+    op.add_column('master', sa.Column('left_out', JSONB(), server_default='{}', nullable=False, comment='[-] why frames of its group took no part, by frame_id'))
+    for name in MASTER_KEYS:
+        op.create_foreign_key(op.f(f'master_{name}_fkey'), 'master', 'master', [name], ['master_id'])
+        op.create_index(op.f(f'master_{name}_idx'), 'master', [name], unique=False)
+    op.create_table('master_piece',
+        sa.Column('master_id', sa.BigInteger(), nullable=False, comment='[-] master'),
+        sa.Column('piece', sa.Integer(), autoincrement=False, nullable=False, comment='[-] which piece, from 0'),
+        sa.Column('content', sa.LargeBinary(), nullable=False, comment="[-] bytes of the master's FITS file"),
+        sa.ForeignKeyConstraint(['master_id'], ['master.master_id'], name=op.f('master_piece_master_id_fkey'), ondelete='CASCADE'),
+        sa.PrimaryKeyConstraint('master_id', 'piece', name=op.f('master_piece_pkey')),
+        comment='The pixels of a master: a FITS file (extensions MASTER and BPM) cut into pieces.'
+    )
+    op.execute("ALTER TABLE master_piece ALTER COLUMN content SET STORAGE EXTERNAL")  # packed already
+
+
+def _drop_masters() -> None:
+    """Drop the pixels of masters, and the masters with them: without pixels they are nothing."""
+    op.drop_table('master_piece')
+    op.execute("DELETE FROM frame_master")
+    op.execute("DELETE FROM master")
+    for name in reversed(MASTER_COLUMNS):
+        op.drop_column('master', name)
+    for name, comment, _ in MASTER_COMMENTS:
+        op.alter_column('master', name, comment=comment)
+    op.drop_constraint(op.f('master_identity_key'), 'master', type_='unique')
+    op.alter_column('master', 'identity', new_column_name='path', comment="[-] file with the pixels, below the archive's folder")

@@ -204,6 +204,21 @@ def section(text: str, header: Mapping[str, Any], shape: tuple[int, int]) -> tup
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
+def section_shape(header: Mapping[str, Any], d: CameraDescription) -> tuple[int, int]:
+    """Return ny, nx of the data section as the header alone tells them; (0, 0) where it does not."""
+    sides = [number(header, f"NAXIS{k}") for k in range(1, 5)]
+    sides = [n for n in sides if np.isfinite(n) and n > 1]
+    if len(sides) != 2:
+        return 0, 0
+    try:
+        area = section(d.data_section, header, (int(sides[1]), int(sides[0])))
+    except FrameError:  # told when the frame is read
+        return 0, 0
+    if area is None:
+        return int(sides[1]), int(sides[0])
+    return area[0].stop - area[0].start, area[1].stop - area[1].start
+
+
 def header_wcs(
     header: fits.Header, d: CameraDescription, nx: int, ny: int, x_first: int, y_first: int
 ) -> TangentWCS | None:

@@ -18,6 +18,8 @@ from ..errors import ConfigurationError
 
 SCALES = ("utc", "tai", "tt", "local")
 REFERS = ("start", "middle", "end")
+NEEDS = ("bias", "dark", "flat")
+NEED_VALUES = ("auto", "no", "flag", "refuse")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class CameraDescription:
     psf_grid: int = 1
     aperture: float | None = None  # px, radius of the main aperture; the others are fixed multiples of it
     default_filter: str = ""  # band where the filter card is missing
+    needs_bias: str = "auto"  # of a frame without one: auto, no, flag, refuse
+    needs_dark: str = "auto"
+    needs_flat: str = "auto"
+    master_days: float = 30.0  # d, how long before and after its frames a master holds
+    build_masters: bool = True  # whether ingest builds masters of the calibration frames that it meets
     header: HeaderMap = field(default_factory=HeaderMap)
     bands: dict[str, str] = field(default_factory=dict)  # filter as in the header -> band
     kinds: dict[str, str] = field(default_factory=dict)  # image type as in the header -> kind
@@ -135,7 +142,15 @@ def _check(d: CameraDescription, where: str) -> None:
         problems.append("header.time needs one card, or two (date, time of day)")
     if d.checksum not in ("require", "ignore"):
         problems.append(f"checksum {d.checksum!r}, require or ignore needed")
-    for name in ("pixel_scale", "gain", "saturation", "aperture_area", "linear_limit", "aperture"):
+    for kind in NEEDS:
+        need = getattr(d, f"needs_{kind}")
+        if need not in NEED_VALUES:
+            problems.append(f"needs_{kind} {need!r}, one of {', '.join(NEED_VALUES)} needed")
+    if not isinstance(d.build_masters, bool):
+        problems.append(f"build_masters {d.build_masters!r}, true or false needed")
+    for name in (
+        "pixel_scale", "gain", "saturation", "aperture_area", "linear_limit", "aperture", "master_days"
+    ):  # fmt: skip
         value = getattr(d, name)
         if value is not None and not (isinstance(value, int | float) and value > 0):
             problems.append(f"{name} {value!r} must be a positive number")

@@ -11,8 +11,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,15 +20,17 @@ from typing import Any
 import numpy as np
 
 from ..core.ephemeris import Place, place_at
+from ..core.flags import Flag
 from ..core.tangent import TangentWCS
 from ..errors import FrameError
 from . import cards, fits
 from .describe import describe
 from .headers import CameraDescription, recognise
+from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
 from .pixelstats import PixelStats, pixel_stats
 from .quality import Quality, quality
-from .reduce import reduce_frame
+from .reduce import ReducedFrame, reduce_frame
 
 SECONDS_A_FRAME = 120
 MEMORY_BYTES = 8 << 30
@@ -54,6 +56,10 @@ class Scanned:
     kind: str
     mjd_start: float
     wcs_failed: bool
+    exptime: float = 0.0
+    band: str = ""
+    shape: tuple[int, int] = (0, 0)  # ny, nx of the data section; (0, 0) where the header does not tell
+    correction: Correction = NO_CORRECTION  # the masters to apply
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class FrameResult:
     header_airmass: float
     assumed: dict[str, str]
     seconds: dict[str, float] = field(default_factory=dict)
+    correction: Correction = NO_CORRECTION  # the masters applied
 
 
 def limit_worker() -> None:
@@ -145,7 +152,32 @@ def scan(
             path, file_hash, "bad_header", f"cannot read the header: {type(error).__name__}: {error}"
         )
     failed = cards.wcs_failed(header, made)
-    return Scanned(path, file_hash, made, found is None, exposure.kind, exposure.mjd_start, failed)
+    return Scanned(
+        path, file_hash, made, found is None, exposure.kind, exposure.mjd_start, failed,
+        exptime=exposure.exptime, band=exposure.band, shape=cards.section_shape(header, made),
+    )  # fmt: skip
+
+
+def read_reduced(
+    path: Path,
+    d: CameraDescription,
+    correction: Correction = NO_CORRECTION,
+    lap: Callable[[str], None] = lambda _: None,
+) -> tuple[fits.RawFrame, cards.Exposure, ReducedFrame]:
+    """Read a file and reduce it with its masters: the one way from a file to pixels that can be measured.
+
+    `lap` is called with "read" and "reduce" when these are done.
+
+    Raises
+    ------
+    FrameError : the file, its header, or a master cannot be used.
+    """
+    frame = fits.read_frame(path, d.hdu, verify=d.checksum == "require")
+    exposure = cards.read_exposure(frame.header, d)
+    lap("read")
+    reduced = reduce_frame(frame, d, exposure, load_planes(correction))
+    lap("reduce")
+    return frame, exposure, reduced
 
 
 def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | FrameFailure:
@@ -164,11 +196,7 @@ def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | Fra
 def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     watch = _Watch()
     d = scanned.description
-    frame = fits.read_frame(scanned.path, d.hdu, verify=d.checksum == "require")
-    exposure = cards.read_exposure(frame.header, d)
-    watch.lap("read")
-    reduced = reduce_frame(frame, d, exposure)
-    watch.lap("reduce")
+    frame, exposure, reduced = read_reduced(scanned.path, d, scanned.correction, watch.lap)
     ny, nx = reduced.data.shape
     measures = quality(reduced.data, settings.box)
     watch.lap("quality")
@@ -182,6 +210,8 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         measured = measure(
             reduced, gain, aperture=d.aperture, max_stars=settings.max_stars, threshold=settings.threshold
         )
+        if scanned.correction.missing:
+            measured = _uncalibrated(measured)
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
@@ -206,6 +236,14 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         header_airmass=exposure.airmass,
         assumed=assumed,
         seconds=watch.laps,
+        correction=scanned.correction,
+    )
+
+
+def _uncalibrated(measured: Measured) -> Measured:
+    found = measured.detections
+    return replace(
+        measured, detections=replace(found, flags=(found.flags | Flag.UNCALIBRATED).astype(np.int32))
     )
 
 
@@ -239,8 +277,7 @@ def sample_frame(scanned: Scanned, description: CameraDescription) -> Sample | F
     """Look at a frame's pixels to estimate gain, saturation and aperture of its camera."""
     try:
         with _time_limit():
-            frame = fits.read_frame(scanned.path, description.hdu, verify=description.checksum == "require")
-            reduced = reduce_frame(frame, description, cards.read_exposure(frame.header, description))
+            frame, _, reduced = read_reduced(scanned.path, description)
             fwhm = frame_fwhm(reduced) if scanned.kind == "science" else float("nan")
             return Sample(pixel_stats(reduced.raw), frame.header, fwhm)
     except FrameError as error:
