@@ -1,0 +1,129 @@
+"""Fit the fluxes of all stars of a frame at known places, neighbours together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .detect import background
+from .fitkernels import add_stamps, clean_centroids, judge_stars, marginal_errors, set_weights, sweep
+from .psf import PsfModel, Stamps
+
+Array = NDArray[np.float64]
+
+FIT_FWHM = 2.0
+"""Radius of the pixels that tell a star's flux, in FWHM."""
+MIN_FIT_PX = 2.5
+TOLERANCE = 0.02
+"""A flux that moves by less, in errors, is done."""
+MOST_SWEEPS = 30
+ROUNDS = 2
+BROADER = 0.14
+"""ln of the size of the broad function over the function's."""
+
+
+@dataclass(frozen=True)
+class PsfFit:
+    """What the fit tells of n stars; ADU."""
+
+    flux: Array  # (n,) NaN where no pixel is good
+    flux_err: Array  # (n,) neighbours' fluxes free
+    chi2: Array  # (n,) a pixel
+    size: Array  # (n,) ln of the size against the function's; 0 for a star
+    size_err: Array  # (n,)
+    seen: Array  # (n,) share of the star's light on good pixels
+    residual: NDArray[np.float32]  # (ny, nx) ADU, what all stars leave
+    model: NDArray[np.float32]  # (ny, nx) ADU, all stars
+    stamps: Stamps
+
+
+def stamp_radius(flux: Array, noise: float, fwhm: float) -> Array:
+    """Return how far to draw each star (px): the brighter, the farther its wings stand out of the noise."""
+    significance = np.maximum(np.nan_to_num(flux) / (noise * fwhm), 1.0)
+    return fwhm * np.clip(FIT_FWHM + 0.2 + 0.9 * np.log10(significance), FIT_FWHM + 0.2, 7.0)
+
+
+def neighbours(x: Array, y: Array, radius: Array, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, as first (n + 1,) and others, the stars whose pixels each star's light reaches, nearest first."""
+    tree = cKDTree(np.column_stack([x, y]))
+    pairs = tree.query_pairs(2 * reach, output_type="ndarray")
+    if len(pairs) == 0:
+        return np.zeros(len(x) + 1, np.int64), np.zeros(0, np.int64)
+    far = np.flatnonzero(radius > reach)
+    long = [tree.query_ball_point([x[i], y[i]], radius[i] + reach) for i in far]
+    more = [np.column_stack([np.full(len(js), i), js]) for i, js in zip(far, long)]
+    both = np.vstack([pairs, pairs[:, ::-1], *more])
+    both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
+    distance = np.hypot(x[both[:, 0]] - x[both[:, 1]], y[both[:, 0]] - y[both[:, 1]])
+    both = both[np.lexsort((distance, both[:, 0]))]
+    first = np.searchsorted(both[:, 0], np.arange(len(x) + 1)).astype(np.int64)
+    return first, np.ascontiguousarray(both[:, 1])
+
+
+def fit_fluxes(
+    data: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    gain: float,
+    psf: PsfModel,
+    x: Array,
+    y: Array,
+    guess: Array,
+    bad: NDArray[np.bool_] | None = None,
+) -> PsfFit:
+    """Fit the flux of every star at its place; pixels weigh by the noise of background and model.
+
+    Parameters
+    ----------
+    data, variance : (ny, nx) ADU and ADU^2 of the background; variance 0 where a pixel cannot be used.
+    gain : e-/ADU.
+    x, y : (n,) px.
+    guess : (n,) ADU, first fluxes; also tell how far each star is drawn.
+    bad : (ny, nx); with it, the background is measured again where the stars are taken off, and taken off too: under
+        the light of many stars the first one is too bright.
+    """
+    ny, nx = data.shape
+    x, y = np.ascontiguousarray(x, float), np.ascontiguousarray(y, float)
+    guess = np.maximum(np.nan_to_num(guess), 0.0)
+    reach = max(FIT_FWHM * psf.fwhm, MIN_FIT_PX)
+    typical = float(np.sqrt(np.median(variance[::7, ::7])))
+    radius = np.maximum(stamp_radius(guess, max(typical, 1e-6), psf.fwhm), reach)
+    stamps = psf.stamps(x, y, radius, nx, ny)
+    where = (stamps.boxes, stamps.offsets, stamps.values)
+    first, others = neighbours(x, y, radius, reach)
+    flux, model, weight = guess.copy(), np.zeros_like(data), np.zeros_like(data)
+    residual = sums = None
+    for turn in range(ROUNDS):  # the weights of each round come from the one before
+        if turn and residual is not None and bad is not None:
+            data = data - background(residual, bad).level
+        model[:] = 0.0
+        add_stamps(model, *where, flux)
+        set_weights(weight, variance, model, gain)
+        residual = data - model
+        sums = sweep(residual, weight, *where, x, y, reach, flux, first, others, TOLERANCE, MOST_SWEEPS)
+    assert residual is not None and sums is not None
+    error = marginal_errors(weight, *where, x, y, reach, sums, first, others)
+    wide = replace(psf, cells=tuple(replace(c, shapes=_broader(c.shapes)) for c in psf.cells))
+    broad = wide.stamps(x, y, radius, nx, ny).values
+    told = judge_stars(residual, weight, *where, broad, x, y, reach, flux)
+    seen = sums[:, 1] / np.maximum(sums[:, 2], 1e-9)
+    size = BROADER * told[:, 1:]
+    return PsfFit(
+        np.where(sums[:, 0] > 0, flux, np.nan), error, told[:, 0], size[:, 0], size[:, 1], seen, residual,
+        data - residual, stamps,
+    )  # fmt: skip
+
+
+def _broader(shapes: Array) -> Array:
+    wider = shapes.copy()
+    wider[0, 0] += BROADER
+    return wider
+
+
+def cleaned_centroids(fit: PsfFit, rows: NDArray, x: Array, y: Array, sigma: float) -> Array:
+    """Return windowed centroids (m, 2) of the stars `rows` with their neighbours taken off; NaN where there is none."""
+    s = fit.stamps
+    flux = np.nan_to_num(fit.flux)
+    return clean_centroids(fit.residual, s.boxes, s.offsets, s.values, flux, rows, x, y, sigma)
