@@ -52,6 +52,11 @@ class Detections(Bundle):
     sharpness: Floats  # (n,) against the frame's median
     kind: Ints  # (n,) 0 unknown, 1 star, 2 extended, 3 cosmic ray
     flags: Ints  # (n,) bits of photodb.core.flags
+    flux_psf: Floats | None = None  # (n,) e-, NaN where not fitted
+    flux_psf_err: Floats | None = None  # (n,) e-
+    psf_chi2: Floats | None = None  # (n,) a pixel
+    psf_size: Floats | None = None  # (n,) ln of the size against that of the PSF; 0 for a star
+    psf_size_err: Floats | None = None  # (n,)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The loops of the joint PSF fit: fluxes of all stars of a frame with their neighbours, and what they leave.
 
-Stars are given by stamps (photodb.images.psf.Stamps): `boxes` (n, 4), `offsets` (n + 1,), `values`; images are in ADU with
-the background taken off; `weight` is one over the variance of a pixel, 0 where it cannot be used.
+Stars are given by stamps (photodb.images.psf.Stamps): `boxes` (n, 4), `offsets` (n + 1,), `values`; images are in ADU
+with the background taken off; `weight` is one over the variance of a pixel, 0 where it cannot be used.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ def set_weights(weight, variance, model, gain):
 def sweep(residual, weight, boxes, offsets, values, xs, ys, radius, flux, first, others, tolerance, most):
     """Fit each star to what the others leave, in turn, until none moves by more than `tolerance` of its error.
 
-    `others[first[i]:first[i + 1]]` are the neighbours of star i: only they are looked at again when it moved. `residual`
-    and `flux` are changed in place. Returns the sums of weight P^2 and P, the latter over the good pixels and over all.
+    `others[first[i]:first[i + 1]]` are the neighbours of star i: only they are looked at again when it moved.
+    `residual` and `flux` are changed in place. Returns the sums of weight P^2 and of P, that over the good pixels and
+    over all.
     """
     n = len(flux)
     dirty = np.ones(n, np.bool_)
     sums = np.zeros((n, 3))
     limit = radius * radius
-    for turn in range(most):
+    for _ in range(most):
         moved = False
         for i in range(n):
             if not dirty[i]:
@@ -119,7 +120,11 @@ def marginal_errors(weight, boxes, offsets, values, xs, ys, radius, sums, first,
         group[0] = i
         for k in range(first[i], first[i + 1]):
             j = others[k]
-            if m <= MOST_NEIGHBOURS and sums[j, 0] > 0.0 and (xs[j] - xs[i]) ** 2 + (ys[j] - ys[i]) ** 2 < radius**2:
+            if (
+                m <= MOST_NEIGHBOURS
+                and sums[j, 0] > 0.0
+                and (xs[j] - xs[i]) ** 2 + (ys[j] - ys[i]) ** 2 < radius**2
+            ):
                 group[m] = j
                 m += 1
         if m == 1:
@@ -128,8 +133,10 @@ def marginal_errors(weight, boxes, offsets, values, xs, ys, radius, sums, first,
         a = np.empty((m, m))
         for r in range(m):
             for c in range(r, m):
-                both = sums[group[r], 0] if r == c else overlap(
-                    weight, boxes, offsets, values, xs, ys, radius, group[r], group[c]
+                both = (
+                    sums[group[r], 0]
+                    if r == c
+                    else overlap(weight, boxes, offsets, values, xs, ys, radius, group[r], group[c])
                 )
                 a[r, c] = both
                 a[c, r] = both
@@ -146,8 +153,8 @@ def marginal_errors(weight, boxes, offsets, values, xs, ys, radius, sums, first,
 def judge_stars(residual, weight, boxes, offsets, values, broad, xs, ys, radius, flux):
     """Return chi2 a pixel, and how much broader than the function each star is, as ln(size), with its error (n, 3).
 
-    `broad` are the stamps of a function `exp(BROADER)` times as wide. A star is compared with both, its neighbours taken
-    off (the idea of SPREAD_MODEL, Desai et al. 2012, doi:10.1088/0004-637X/757/1/83); the comparison is put on a scale
+    `broad` are the stamps of a function that is a little wider. A star is compared with both, its neighbours taken off
+    (the idea of SPREAD_MODEL, Desai et al. 2012, doi:10.1088/0004-637X/757/1/83); the comparison is put on a scale
     on which the broad function itself is 1.
     """
     n = len(flux)
@@ -190,7 +197,7 @@ def clean_centroids(residual, boxes, offsets, values, flux, rows, xs, ys, sigma)
     for r in range(len(rows)):
         i = rows[r]
         cx, cy = xs[i], ys[i]
-        for step in range(15):
+        for _ in range(15):
             s = sx = sy = 0.0
             k = offsets[i]
             for y in range(boxes[i, 2], boxes[i, 3]):

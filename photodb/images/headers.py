@@ -20,6 +20,8 @@ SCALES = ("utc", "tai", "tt", "local")
 REFERS = ("start", "middle", "end")
 NEEDS = ("bias", "dark", "flat")
 NEED_VALUES = ("auto", "no", "flag", "refuse")
+PSF_MODELS = ("moffat", "gaussian", "none")
+MOST_SUBIMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class CameraDescription:
     overscan_section: str = ""
     hdu: int | str | None = None
     checksum: str = "require"  # require, ignore
-    psf_grid: int = 1
+    psf_model: str = "moffat"  # moffat, gaussian, none
+    psf_grid: int = 1  # subimages along each axis, each with a PSF of its own
     aperture: float | None = None  # px, radius of the main aperture; the others are fixed multiples of it
     default_filter: str = ""  # band where the filter card is missing
     needs_bias: str = "auto"  # of a frame without one: auto, no, flag, refuse
@@ -148,6 +151,10 @@ def _check(d: CameraDescription, where: str) -> None:
             problems.append(f"needs_{kind} {need!r}, one of {', '.join(NEED_VALUES)} needed")
     if not isinstance(d.build_masters, bool):
         problems.append(f"build_masters {d.build_masters!r}, true or false needed")
+    if d.psf_model not in PSF_MODELS:
+        problems.append(f"psf_model {d.psf_model!r}, one of {', '.join(PSF_MODELS)} needed")
+    if not (isinstance(d.psf_grid, int) and 1 <= d.psf_grid <= MOST_SUBIMAGES):
+        problems.append(f"psf_grid {d.psf_grid!r}, 1 to {MOST_SUBIMAGES} subimages along each axis needed")
     for name in (
         "pixel_scale", "gain", "saturation", "aperture_area", "linear_limit", "aperture", "master_days"
     ):  # fmt: skip

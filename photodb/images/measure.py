@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..core.columns import Detections
 from ..core.flags import Flag
 from ..errors import FrameError
-from . import detect
-from .kernels import annulus_sky, cores, count_bad, moments
+from . import detect, psfphot
+from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky
+from .classify import STAR, by_psf, by_sharpness, typical_sharpness
+from .kernels import cores, count_bad, moments
+from .psf import PsfModel
 from .reduce import ReducedFrame
 
-RADII = (0.6, 0.8, 1.0, 1.4, 2.0)
-"""Aperture radii in units of the main one."""
-BEST_RADIUS = 2
-"""Which of the radii gives `flux`: the main one."""
-APERTURE_FWHM = 1.4
-"""Main radius in units of the camera's typical FWHM. It is one number for all frames of a camera: radii that follow
-each frame's own FWHM let its error into the light curves (HAT-P-32: bright stars 8.5 mmag at 1.25 FWHM of each frame,
-7.2 to 7.9 at 2.5 to 3 px for all)."""
-ANNULUS_FWHM = (3.0, 5.5)
-MIN_ANNULUS_PX = (6.0, 11.0)
-SHARP_LIMIT = 1.9
-"""Peak over neighbours, against the frame's median, above which a detection is taken for a cosmic ray."""
-SHARP_SIGMA = 2.0
-EXTENDED_LIMIT = 1.4
 BLEND_SHARE = 0.2
-STAR, EXTENDED, COSMIC_RAY = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +33,9 @@ class Measured:
     background: float  # ADU
     background_rms: float  # ADU a pixel
     n_saturated: int
-    limiting_flux: float  # e-, of a star at 5 sigma in the best aperture
+    limiting_flux: float  # e-, of a star at 5 sigma in the best aperture, or by the PSF where there is one
+    psf: dict[str, Any] | None = None  # as photodb.images.psf.PsfModel.to_dict
+    remark: str = ""
 
 
 def measure(
@@ -55,6 +45,8 @@ def measure(
     aperture: float | None = None,
     max_stars: int = 2000,
     threshold: float = detect.THRESHOLD,
+    psf: str = "moffat",
+    grid: int = 1,
 ) -> Measured:
     """Detect and measure the brightest stars of a frame; saturated ones are kept, flagged, and not counted.
 
@@ -65,6 +57,8 @@ def measure(
     aperture : px, radius of the main aperture; by default `APERTURE_FWHM` times the frame's own FWHM.
     max_stars : brightest stars to keep.
     threshold : significance of a detection, sigmas of the matched filter.
+    psf : model of the point-spread function, moffat or gaussian; or none, for apertures only.
+    grid : subimages along each axis, each with a function of its own.
 
     Raises
     ------
@@ -78,8 +72,48 @@ def measure(
     if len(found) == 0:
         raise FrameError("no_stars", f"no star above {threshold:g} sigma (noise {sky.rms:.3g} ADU a pixel)")
     aperture = aperture or APERTURE_FWHM * fwhm
-    stars = _photometry(frame, data, found, fwhm, aperture, gain)
-    return _summary(stars, sky, fwhm, aperture, gain)
+    stars, sharpness = _photometry(frame, data, found, fwhm, aperture, gain)
+    made, remark = None, ""
+    if psf != "none":
+        image = psfphot.image_of(data, sky.noise, frame.bad, gain)
+        made, remark = psfphot.frame_psf(image, _ordered(stars), fwhm, psf, grid)
+        if made is not None:
+            room = max_stars - int((stars.flags & Flag.SATURATED == 0).sum())
+            stars = _psf_photometry(frame, image, stars, made, sharpness, aperture, threshold, room)
+    stars = _ordered(replace(stars, flags=stars.flags | _blends(stars, aperture, fwhm)))
+    return _summary(stars, sky, fwhm, aperture, gain, made, remark)
+
+
+def _ordered(stars: Detections) -> Detections:
+    """Return the stars, brightest first."""
+    return stars.take(np.argsort(-stars.flux[:, BEST_RADIUS], kind="stable"))
+
+
+def _psf_photometry(
+    frame: ReducedFrame,
+    image: psfphot.Image,
+    stars: Detections,
+    psf: PsfModel,
+    sharpness: tuple[float, float],
+    aperture: float,
+    threshold: float,
+    room: int,
+) -> Detections:
+    """Fit all stars, add up to `room` of those that the first fit leaves, fit all again and tell what they are."""
+    first = psfphot.first_fit(image, stars, psf)
+    found = psfphot.hidden_stars(image, stars, psf, first, threshold)[:room]
+    if len(found):
+        hidden, _ = _photometry(frame, first.residual, found, psf.fwhm, aperture, image.gain, sharpness)
+        stars = _joined(stars, hidden.take(hidden.flux[:, BEST_RADIUS] > 0))
+    stars = replace(stars, flags=stars.flags | _blends(stars, aperture, psf.fwhm))
+    stars, fit = psfphot.last_fit(image, stars, psf, first)
+    return by_psf(psfphot.with_fit(stars, fit, image.gain))
+
+
+def _joined(first: Detections, second: Detections) -> Detections:
+    """Return both, without the columns of the PSF."""
+    names = [f.name for f in fields(first) if getattr(first, f.name) is not None]
+    return Detections(**{n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in names})
 
 
 def frame_fwhm(frame: ReducedFrame) -> float:
@@ -111,8 +145,15 @@ def _choose(
 
 
 def _photometry(
-    frame: ReducedFrame, data: NDArray, found: NDArray, fwhm: float, aperture: float, gain: float
-) -> Detections:
+    frame: ReducedFrame,
+    data: NDArray,
+    found: NDArray,
+    fwhm: float,
+    aperture: float,
+    gain: float,
+    sharpness: tuple[float, float] | None = None,
+) -> tuple[Detections, tuple[float, float]]:
+    """Measure the stars found; returns them and the typical sharpness, measured here unless given."""
     sigma = fwhm / detect.FWHM_PER_SIGMA
     shape = moments(data, found[:, 0], found[:, 1], sigma, False)
     good = np.isfinite(shape[:, 0]) & (
@@ -120,17 +161,15 @@ def _photometry(
     )
     x, y = np.where(good, shape[:, 0], found[:, 0]), np.where(good, shape[:, 1], found[:, 1])
     radii = np.array(RADII) * aperture
-    typical = aperture / APERTURE_FWHM
-    inner = max(ANNULUS_FWHM[0] * typical, MIN_ANNULUS_PX[0])
-    outer = max(ANNULUS_FWHM[1] * typical, MIN_ANNULUS_PX[1])
-    local = annulus_sky(data, frame.bad, x, y, inner, outer)
-    flux, flux_err = _apertures(data, x, y, radii, local, gain)
+    local = local_sky(data, frame.bad, x, y, aperture)
+    flux, flux_err = aperture_fluxes(data, x, y, radii, local, gain)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
-    flags = _flags(frame, x, y, flux, core, radii[BEST_RADIUS], fwhm)
+    flags = _flags(frame, x, y, flux, core, radii[BEST_RADIUS])
     snr = flux[:, BEST_RADIUS] / flux_err[:, BEST_RADIUS]
-    kind, flags, sharpness, widths = _classify(shape, core, local[:, 1], snr, flags, fwhm)
+    widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
+    sharpness = sharpness or typical_sharpness(core[:, 3], widths, snr, flags, fwhm)
+    kind, flags = by_sharpness(core, widths, local[:, 1], snr, flags, fwhm, sharpness)
     error = np.where(snr > 0, sigma / np.maximum(snr, 0.1), np.nan)
-    order = np.argsort(-flux[:, BEST_RADIUS], kind="stable")
     xx, yy, xy = shape[:, 2], shape[:, 3], shape[:, 4]
     root = np.hypot((xx - yy) / 2, xy)
     minor = np.sqrt(np.maximum((xx + yy) / 2 - root, 0))
@@ -139,28 +178,13 @@ def _photometry(
         x=x, y=y, x_err=error, y_err=error, flux=flux, flux_err=flux_err,
         sky=local[:, 0] * gain, sky_err=local[:, 1] * gain, peak=core[:, 0], fwhm=widths,
         ellipticity=1 - minor / major, theta=np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)),
-        sharpness=sharpness, kind=kind, flags=flags,
+        sharpness=core[:, 3] / sharpness[0], kind=kind, flags=flags,
     )  # fmt: skip
-    return ones.take(order)
-
-
-def _apertures(
-    data: NDArray, x: NDArray, y: NDArray, radii: NDArray, local: NDArray, gain: float
-) -> tuple[NDArray, NDArray]:
-    """Sum exact circles, take off the annulus; errors of star photons, of the pixels' noise and of the annulus, e-."""
-    flux, variance = np.empty((len(x), len(radii))), np.empty((len(x), len(radii)))
-    for k, r in enumerate(radii):
-        total, _, _ = sep.sum_circle(data, x, y, r, subpix=0)
-        area = np.pi * r * r
-        flux[:, k] = (total - local[:, 0] * area) * gain
-        pixel = (local[:, 1] * gain) ** 2
-        annulus = area**2 * (np.pi / 2) * pixel / local[:, 2]  # a median is less sharp than a mean by pi / 2
-        variance[:, k] = np.maximum(flux[:, k], 0) + area * pixel + annulus
-    return flux, np.sqrt(variance)
+    return ones, sharpness
 
 
 def _flags(
-    frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDArray, radius: float, fwhm: float
+    frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDArray, radius: float
 ) -> NDArray[np.int32]:
     ny, nx = frame.data.shape
     best = flux[:, BEST_RADIUS]
@@ -173,49 +197,27 @@ def _flags(
     flags[(broken > 0) & (core[:, 1] == 0)] |= Flag.BAD_PIXEL
     flags[core[:, 0] > frame.linear_limit] |= Flag.NONLINEAR
     flags[~(best > 0)] |= Flag.NEGATIVE
-    tree = cKDTree(np.column_stack([x, y]))
-    for i, j in tree.query_pairs(radius + fwhm):
-        if best[j] > BLEND_SHARE * best[i]:
-            flags[i] |= Flag.BLEND
-        if best[i] > BLEND_SHARE * best[j]:
-            flags[j] |= Flag.BLEND
     return flags
 
 
-def _classify(
-    shape: NDArray, core: NDArray, noise: NDArray, snr: NDArray, flags: NDArray, fwhm: float
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Tell stars, extended objects and cosmic rays apart by sharpness and width against the frame's own stars."""
-    widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
-    typical = (flags & (Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NEGATIVE) == 0) & (snr > 15)
-    as_wide = typical & np.isfinite(widths) & (np.abs(widths - fwhm) < 0.3 * fwhm)
-    typical = as_wide if as_wide.sum() >= 5 else typical
-    if typical.sum() < 5:
-        typical = snr > 0
-    middle = np.median(core[typical, 3]) if typical.any() else 1.0
-    spread = 1.4826 * np.median(np.abs(core[typical, 3] - middle)) if typical.any() else 1.0
-    sharpness = core[:, 3] / middle
-    saturated = flags & Flag.SATURATED != 0
-    limit = min(
-        max(SHARP_LIMIT * middle, middle + 5 * spread), max(2 * detect.HOT_SHARPNESS, SHARP_LIMIT * middle)
-    )
-    # a faint star may look sharp by chance: the peak must stand out by more than its noise and its neighbours'
-    chance = SHARP_SIGMA * noise * np.sqrt(1 + limit**2 / 8)
-    sharp = (core[:, 4] > limit * core[:, 5] + chance) & ~saturated
-    sharp |= np.isfinite(widths) & (widths < 0.45 * fwhm) & (snr > 15) & ~saturated
-    wide = np.isfinite(widths) & (widths > EXTENDED_LIMIT * fwhm) & (snr > 15) & ~sharp & ~saturated
-    kind = np.full(len(snr), STAR)
-    kind[wide], kind[sharp] = EXTENDED, COSMIC_RAY
-    flags = (
-        flags
-        | np.where(sharp, Flag.COSMIC_RAY, 0).astype(np.int32)
-        | np.where(wide, Flag.EXTENDED, 0).astype(np.int32)
-    )
-    return kind, flags, sharpness, widths
+def _blends(stars: Detections, radius: float, fwhm: float) -> NDArray[np.int32]:
+    """Return the BLEND bit of stars with a neighbour of more than `BLEND_SHARE` of the flux near the main aperture."""
+    flags = np.zeros(len(stars), np.int32)
+    best = stars.flux[:, BEST_RADIUS]
+    i, j = cKDTree(np.column_stack([stars.x, stars.y])).query_pairs(radius + fwhm, output_type="ndarray").T
+    flags[i[best[j] > BLEND_SHARE * best[i]]] |= Flag.BLEND
+    flags[j[best[i] > BLEND_SHARE * best[j]]] |= Flag.BLEND
+    return flags
 
 
 def _summary(
-    stars: Detections, sky: detect.Background, fwhm: float, aperture: float, gain: float
+    stars: Detections,
+    sky: detect.Background,
+    fwhm: float,
+    aperture: float,
+    gain: float,
+    psf: PsfModel | None,
+    remark: str,
 ) -> Measured:
     radii = tuple(float(r) for r in np.array(RADII) * aperture)
     bright = (stars.kind == STAR) & (stars.flags & (Flag.SATURATED | Flag.EDGE | Flag.BLEND) == 0)
@@ -232,4 +234,6 @@ def _summary(
         background_rms=sky.rms,
         n_saturated=int((stars.flags & Flag.SATURATED != 0).sum()),
         limiting_flux=float(5 * noise),
+        psf=psf.to_dict() if psf else None,
+        remark=remark,
     )

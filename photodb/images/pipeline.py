@@ -43,6 +43,7 @@ class PixelSettings:
     max_stars: int = 2000
     threshold: float = 5.0
     box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+    psf: str | None = None  # moffat, gaussian, none; None: as the camera says
 
 
 @dataclass(frozen=True)
@@ -208,10 +209,18 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     wcs = None
     if exposure.kind == "science":
         measured = measure(
-            reduced, gain, aperture=d.aperture, max_stars=settings.max_stars, threshold=settings.threshold
+            reduced,
+            gain,
+            aperture=d.aperture,
+            max_stars=settings.max_stars,
+            threshold=settings.threshold,
+            psf=settings.psf or d.psf_model,
+            grid=d.psf_grid,
         )
         if scanned.correction.missing:
             measured = _uncalibrated(measured)
+        if measured.remark:
+            assumed["psf"] = measured.remark
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)

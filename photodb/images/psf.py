@@ -1,9 +1,9 @@
-"""The point-spread function of a frame: a Moffat profile whose shape varies over the frame, and a table of residuals.
+"""The point-spread function of a frame: a Moffat profile whose shape varies over it, and a table of residuals.
 
-Size and ellipticity are polynomials of the place on the frame (up to quadratic), and so is each node of the table, which
-holds what the profile leaves of the stars (as in DAOPHOT, Stetson 1987, doi:10.1086/131977). The model `gaussian` is that
-of DoPHOT (Schechter, Mateo & Saha 1993, doi:10.1086/133316): an elliptical Gaussian, the same all over the (sub)image, and
-no table. A camera may cut its frames into subimages, each with a function of its own (`psf_grid`).
+Size and ellipticity are polynomials of the place on the frame (up to quadratic), and so is each node of the table,
+which holds what the profile leaves of the stars (as in DAOPHOT, Stetson 1987, doi:10.1086/131977). The model `gaussian`
+is that of DoPHOT (Schechter, Mateo & Saha 1993, doi:10.1086/133316): an elliptical Gaussian, the same all over the
+(sub)image, and no table. A camera may cut its frames into subimages, each with a function of its own (`psf_grid`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NODES = 27
 """Nodes of the table along each axis."""
 NODES_A_FWHM = 6.0
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cell:
     nx: int
     ny: int
     shapes: Array  # (3, TERMS) coefficients of ln(size in px), e1, e2
-    table: NDArray[np.float64]  # (terms, NODES, NODES) in units of the central value
+    table: Array  # (terms, NODES, NODES) in units of the central value
     order: int  # of the shape's polynomial
     n_stars: int
     chi2: float  # a degree of freedom, median of the stars
@@ -76,7 +76,9 @@ class PsfModel:
         column = np.clip((x + 0.5) * self.grid / width, 0, self.grid - 1).astype(np.int64)
         row = np.clip((y + 0.5) * self.grid / height, 0, self.grid - 1).astype(np.int64)
         cell = row * self.grid + column
-        x0, y0, nx, ny = (np.array([getattr(c, n) for c in self.cells], float) for n in ("x0", "y0", "nx", "ny"))
+        x0, y0, nx, ny = (
+            np.array([getattr(c, n) for c in self.cells], float) for n in ("x0", "y0", "nx", "ny")
+        )
         return cell, scale_pixels(x - x0[cell], nx[cell]), scale_pixels(y - y0[cell], ny[cell])
 
     def stamps(self, x: Array, y: Array, radius: Array, nx: int, ny: int) -> Stamps:
@@ -134,13 +136,20 @@ class PsfModel:
         """Return the function that `to_dict` described."""
         cells = []
         for c in values["cells"]:
-            packed = np.frombuffer(base64.b64decode(c["table"]), "<i2").reshape(c["table_terms"], NODES, NODES)
+            packed = np.frombuffer(base64.b64decode(c["table"]), "<i2").reshape(
+                c["table_terms"], NODES, NODES
+            )
             cells.append(Cell(
                 c["x0"], c["y0"], c["nx"], c["ny"], np.array(c["shapes"]), packed * float(c["table_scale"]),
                 c["order"], c["n_stars"], c["chi2"], c["note"],
             ))  # fmt: skip
         return cls(
-            values["model"], round(2 * values["beta"]), values["step"], values["fwhm"], values["grid"], tuple(cells)
+            values["model"],
+            round(2 * values["beta"]),
+            values["step"],
+            values["fwhm"],
+            values["grid"],
+            tuple(cells),
         )
 
     def with_cell(self, number: int, cell: Cell) -> PsfModel:

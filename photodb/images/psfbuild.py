@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from ..core.terms import N_TERMS, design, scale_pixels
 from .psf import NODES_A_FWHM, Cell, PsfModel, constant_shape, empty_table, fwhm_of_size
 from .psfkernels import TERMS, fit_amplitudes, fit_shapes, solve_table, tally_table
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 MOST_STARS = 250
 MIN_SNR = 20.0
@@ -112,8 +113,9 @@ def build_psf(
 
 def _blank_cells(nx: int, ny: int, grid: int) -> tuple[Cell, ...]:
     xs, ys = np.linspace(0, nx, grid + 1), np.linspace(0, ny, grid + 1)
+    shape, table = constant_shape(0.0), empty_table()
     return tuple(
-        Cell(xs[i], ys[j], round(xs[i + 1] - xs[i]), round(ys[j + 1] - ys[j]), constant_shape(0.0), empty_table(), 0, 0, 1.0)
+        Cell(xs[i], ys[j], round(xs[i + 1] - xs[i]), round(ys[j + 1] - ys[j]), shape, table, 0, 0, 1.0)
         for j in range(grid)
         for i in range(grid)
     )  # fmt: skip
@@ -167,7 +169,9 @@ def _order_for(n: int, least: tuple[int, ...]) -> int:
     return sum(n >= k for k in least) - 1
 
 
-def _fit_polynomials(u: Array, v: Array, shapes: Array, snr: Array, order: int) -> tuple[Array, NDArray[np.bool_]]:
+def _fit_polynomials(
+    u: Array, v: Array, shapes: Array, snr: Array, order: int
+) -> tuple[Array, NDArray[np.bool_]]:
     """Fit ln(size), e1 and e2 over the frame, outliers refused; returns (3, TERMS) and which stars were kept."""
     terms = design(u, v, order)
     weight = 1.0 / (1.0 / np.maximum(snr, 1.0) ** 2 + 0.01**2)
@@ -178,8 +182,8 @@ def _fit_polynomials(u: Array, v: Array, shapes: Array, snr: Array, order: int) 
         found = np.linalg.lstsq(terms * root[:, None], shapes[:, 2:5] * root[:, None], rcond=None)[0]
         off = (shapes[:, 2:5] - terms @ found) * np.sqrt(weight)[:, None]
         scale = np.array([max(mad_sigma(off[kept, k]), 0.5) for k in range(3)])
-        new = (np.abs(off) < 4.0 * scale).all(axis=1)
-        if new.sum() < max(N_TERMS[order] + 1, LEAST_STARS[order]) or (new == kept).all():
+        new = np.asarray((np.abs(off) < 4.0 * scale).all(axis=1))
+        if new.sum() < max(N_TERMS[order] + 1, LEAST_STARS[order]) or np.array_equal(new, kept):
             break
         kept = new
     out[:, : terms.shape[1]] = found.T

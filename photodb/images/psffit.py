@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .detect import background
+from .detect import FWHM_PER_SIGMA, background, gaussian_kernel
 from .fitkernels import add_stamps, clean_centroids, judge_stars, marginal_errors, set_weights, sweep
+from .kernels import smooth
 from .psf import PsfModel, Stamps
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 FIT_FWHM = 2.0
 """Radius of the pixels that tell a star's flux, in FWHM."""
@@ -20,7 +22,10 @@ MIN_FIT_PX = 2.5
 TOLERANCE = 0.02
 """A flux that moves by less, in errors, is done."""
 MOST_SWEEPS = 30
-ROUNDS = 2
+FAINT_SIGMA = 2.0
+"""Significance, in the smoothed residual, of what is left out of the background."""
+OUTLIER_SIGMA, MODEL_ERROR = 6.0, 0.05
+"""Pixels farther from the fit, in errors that count this share of the model, are no part of the stars."""
 BROADER = 0.14
 """ln of the size of the broad function over the function's."""
 
@@ -46,16 +51,19 @@ def stamp_radius(flux: Array, noise: float, fwhm: float) -> Array:
     return fwhm * np.clip(FIT_FWHM + 0.2 + 0.9 * np.log10(significance), FIT_FWHM + 0.2, 7.0)
 
 
-def neighbours(x: Array, y: Array, radius: Array, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def neighbours(
+    x: Array, y: Array, radius: Array, reach: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return, as first (n + 1,) and others, the stars whose pixels each star's light reaches, nearest first."""
     tree = cKDTree(np.column_stack([x, y]))
     pairs = tree.query_pairs(2 * reach, output_type="ndarray")
     if len(pairs) == 0:
         return np.zeros(len(x) + 1, np.int64), np.zeros(0, np.int64)
     far = np.flatnonzero(radius > reach)
-    long = [tree.query_ball_point([x[i], y[i]], radius[i] + reach) for i in far]
-    more = [np.column_stack([np.full(len(js), i), js]) for i, js in zip(far, long)]
-    both = np.vstack([pairs, pairs[:, ::-1], *more])
+    long = tree.query_ball_point(np.column_stack([x[far], y[far]]), radius[far] + reach) if len(far) else []
+    many = np.repeat(far, [len(js) for js in long])
+    more = np.column_stack([many, np.concatenate(long)]) if len(many) else np.zeros((0, 2), np.int64)
+    both = np.vstack([pairs, pairs[:, ::-1], more]).astype(np.int64)
     both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
     distance = np.hypot(x[both[:, 0]] - x[both[:, 1]], y[both[:, 0]] - y[both[:, 1]])
     both = both[np.lexsort((distance, both[:, 0]))]
@@ -71,49 +79,67 @@ def fit_fluxes(
     x: Array,
     y: Array,
     guess: Array,
-    bad: NDArray[np.bool_] | None = None,
+    judge: bool = True,
 ) -> PsfFit:
-    """Fit the flux of every star at its place; pixels weigh by the noise of background and model.
+    """Fit the flux of every star at its place; pixels weigh by the noise of the background and of the first model.
 
     Parameters
     ----------
     data, variance : (ny, nx) ADU and ADU^2 of the background; variance 0 where a pixel cannot be used.
     gain : e-/ADU.
     x, y : (n,) px.
-    guess : (n,) ADU, first fluxes; also tell how far each star is drawn.
-    bad : (ny, nx); with it, the background is measured again where the stars are taken off, and taken off too: under
-        the light of many stars the first one is too bright.
+    guess : (n,) ADU, first fluxes: they make the weights and tell how far each star is drawn.
+    judge : whether errors, chi2 and sizes are wanted; they are NaN otherwise.
     """
     ny, nx = data.shape
     x, y = np.ascontiguousarray(x, float), np.ascontiguousarray(y, float)
-    guess = np.maximum(np.nan_to_num(guess), 0.0)
+    flux = np.maximum(np.nan_to_num(guess), 0.0)
     reach = max(FIT_FWHM * psf.fwhm, MIN_FIT_PX)
     typical = float(np.sqrt(np.median(variance[::7, ::7])))
-    radius = np.maximum(stamp_radius(guess, max(typical, 1e-6), psf.fwhm), reach)
+    radius = np.maximum(stamp_radius(flux, max(typical, 1e-6), psf.fwhm), reach)
     stamps = psf.stamps(x, y, radius, nx, ny)
     where = (stamps.boxes, stamps.offsets, stamps.values)
     first, others = neighbours(x, y, radius, reach)
-    flux, model, weight = guess.copy(), np.zeros_like(data), np.zeros_like(data)
-    residual = sums = None
-    for turn in range(ROUNDS):  # the weights of each round come from the one before
-        if turn and residual is not None and bad is not None:
-            data = data - background(residual, bad).level
-        model[:] = 0.0
-        add_stamps(model, *where, flux)
-        set_weights(weight, variance, model, gain)
-        residual = data - model
-        sums = sweep(residual, weight, *where, x, y, reach, flux, first, others, TOLERANCE, MOST_SWEEPS)
-    assert residual is not None and sums is not None
+    model, weight = np.zeros_like(data), np.zeros_like(data)
+    add_stamps(model, *where, flux)
+    set_weights(weight, variance, model, gain)
+    residual = data - model
+    sums = sweep(residual, weight, *where, x, y, reach, flux, first, others, TOLERANCE, MOST_SWEEPS)
+    flux = np.where(sums[:, 0] > 0, flux, np.nan)
+    seen = sums[:, 1] / np.maximum(sums[:, 2], 1e-9)
+    if not judge:
+        nothing = np.full(len(x), np.nan)
+        return PsfFit(flux, nothing, nothing, nothing, nothing, seen, residual, data - residual, stamps)
     error = marginal_errors(weight, *where, x, y, reach, sums, first, others)
     wide = replace(psf, cells=tuple(replace(c, shapes=_broader(c.shapes)) for c in psf.cells))
     broad = wide.stamps(x, y, radius, nx, ny).values
-    told = judge_stars(residual, weight, *where, broad, x, y, reach, flux)
-    seen = sums[:, 1] / np.maximum(sums[:, 2], 1e-9)
+    told = judge_stars(residual, weight, *where, broad, x, y, reach, np.nan_to_num(flux))
     size = BROADER * told[:, 1:]
-    return PsfFit(
-        np.where(sums[:, 0] > 0, flux, np.nan), error, told[:, 0], size[:, 0], size[:, 1], seen, residual,
-        data - residual, stamps,
-    )  # fmt: skip
+    return PsfFit(flux, error, told[:, 0], size[:, 0], size[:, 1], seen, residual, data - residual, stamps)
+
+
+def without_outliers(fit: PsfFit, variance: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """Return the variance with 0 where a pixel is far from the fit: a cosmic ray or a star that nobody knows."""
+    spread = (
+        variance + np.maximum(fit.model, 0) / np.float32(gain) + (np.float32(MODEL_ERROR) * fit.model) ** 2
+    )
+    return np.where(
+        np.abs(fit.residual) > np.float32(OUTLIER_SIGMA) * np.sqrt(spread), np.float32(0), variance
+    )
+
+
+def sky_left(
+    residual: NDArray[np.float32], variance: NDArray[np.float32], bad: NDArray[np.bool_], fwhm: float
+) -> NDArray[np.float32]:
+    """Return the background under the stars taken off; what still stands out by `FAINT_SIGMA` is left out of it.
+
+    Stars too faint to be found lift a median by some thousandths of the noise: a per cent of a star at 5 sigma.
+    """
+    smoothed = smooth(residual, gaussian_kernel(fwhm / FWHM_PER_SIGMA))
+    sample = smoothed[::5, ::5]
+    level = float(np.median(sample))
+    spread = 1.4826 * float(np.median(np.abs(sample - level)))
+    return background(residual, bad | (smoothed > level + FAINT_SIGMA * spread)).level
 
 
 def _broader(shapes: Array) -> Array:

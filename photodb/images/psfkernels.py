@@ -2,8 +2,8 @@
 
 A profile is an elliptical Moffat function (Moffat 1969, A&A 3, 455) or Gaussian of central value 1, to which a table of
 residuals is added; its form is given by ln(size), e1 and e2 with q = ((1 - e1) dx^2 + (1 + e1) dy^2 - 2 e2 dx dy) /
-(size^2 sqrt(1 - e1^2 - e2^2)). `twice_beta` 0 stands for the Gaussian exp(-q / 2), else (1 + q)^(-twice_beta / 2): whole
-halves need no power function.
+(size^2 sqrt(1 - e1^2 - e2^2)). `twice_beta` 0 stands for the Gaussian exp(-q / 2), else (1 + q)^(-twice_beta / 2):
+whole halves need no power function.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def fit_shapes(data, variance, xs, ys, radius, size, twice_beta, gain):
     out = np.full((n, 7), np.nan)
     a, b, d = np.zeros((5, 5)), np.zeros(5), np.zeros(5)
     for i in range(n):
-        x0, x1 = max(0, int(math.ceil(xs[i] - radius))), min(nx - 1, int(xs[i] + radius))
-        y0, y1 = max(0, int(math.ceil(ys[i] - radius))), min(ny - 1, int(ys[i] + radius))
+        x0, x1 = max(0, math.ceil(xs[i] - radius)), min(nx - 1, int(xs[i] + radius))
+        y0, y1 = max(0, math.ceil(ys[i] - radius)), min(ny - 1, int(ys[i] + radius))
         p = np.zeros(5)
-        p[0], p[2] = max(data[int(round(ys[i])), int(round(xs[i]))], 1e-6), math.log(size)
+        p[0], p[2] = max(data[round(ys[i]), round(xs[i])], 1e-6), math.log(size)
         chi2, count, last = 0.0, 0, 1e300
         good = False
         for step in range(15):
@@ -160,7 +160,7 @@ def table_value(combined, dx, dy, step):
     m = combined.shape[0]
     half = m // 2
     fx, fy = dx / step + half, dy / step + half
-    i, j = int(math.floor(fx)), int(math.floor(fy))
+    i, j = math.floor(fx), math.floor(fy)
     if i < 0 or j < 0 or i >= m - 1 or j >= m - 1:
         return 0.0
     fx, fy = fx - i, fy - j
@@ -179,8 +179,8 @@ def make_stamps(xs, ys, radii, cells, us, vs, shapes, tables, sums, step, twice_
     n = len(xs)
     boxes, offsets = np.zeros((n, 4), np.int64), np.zeros(n + 1, np.int64)
     for i in range(n):
-        x0, x1 = max(0, int(math.ceil(xs[i] - radii[i]))), min(nx, int(math.floor(xs[i] + radii[i])) + 1)
-        y0, y1 = max(0, int(math.ceil(ys[i] - radii[i]))), min(ny, int(math.floor(ys[i] + radii[i])) + 1)
+        x0, x1 = max(0, math.ceil(xs[i] - radii[i])), min(nx, math.floor(xs[i] + radii[i]) + 1)
+        y0, y1 = max(0, math.ceil(ys[i] - radii[i])), min(ny, math.floor(ys[i] + radii[i]) + 1)
         boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, max(x1, x0), y0, max(y1, y0)
         offsets[i + 1] = offsets[i] + (boxes[i, 1] - x0) * (boxes[i, 3] - y0)
     values = np.zeros(offsets[n], np.float32)
@@ -208,8 +208,10 @@ def make_stamps(xs, ys, radii, cells, us, vs, shapes, tables, sums, step, twice_
 def tally_table(data, variance, xs, ys, us, vs, fits, shapes, table, sums, step, twice_beta, gain, n_terms):
     """Add up the normal equations of what the profile leaves of the stars, node by node of the table.
 
-    Each pixel speaks for its four nodes by its nearness; the values are in units of the star's amplitude. `fits` (n, 2):
-    amplitude and sky of each star. Returns a (m, m, terms, terms), b (m, m, terms) and chi2 a pixel of each star.
+    Each pixel speaks for its four nodes by its nearness; the values are in units of the star's amplitude. `fits`
+    (n, 2): amplitude and sky of each star.
+
+    Returns a (m, m, terms, terms), b (m, m, terms) and each star's chi2 a pixel.
     """
     ny, nx = data.shape
     m = table.shape[1]
@@ -219,12 +221,12 @@ def tally_table(data, variance, xs, ys, us, vs, fits, shapes, table, sums, step,
     combined, terms = np.zeros((m, m)), np.zeros(TERMS)
     reach = (half - 1) * step
     for i in range(len(xs)):
-        xx, yy, xy, scale = place_profile(shapes, table, sums, step, twice_beta, us[i], vs[i], combined)
+        xx, yy, xy, _ = place_profile(shapes, table, sums, step, twice_beta, us[i], vs[i], combined)
         fill_terms(us[i], vs[i], TERMS, terms)
         count = 0
-        for y in range(max(0, int(math.ceil(ys[i] - reach))), min(ny - 1, int(ys[i] + reach)) + 1):
+        for y in range(max(0, math.ceil(ys[i] - reach)), min(ny - 1, int(ys[i] + reach)) + 1):
             dy = y - ys[i]
-            for x in range(max(0, int(math.ceil(xs[i] - reach))), min(nx - 1, int(xs[i] + reach)) + 1):
+            for x in range(max(0, math.ceil(xs[i] - reach)), min(nx - 1, int(xs[i] + reach)) + 1):
                 dx = x - xs[i]
                 if not variance[y, x] > 0.0:
                     continue
@@ -241,7 +243,7 @@ def tally_table(data, variance, xs, ys, us, vs, fits, shapes, table, sums, step,
                 r /= fits[i, 0]
                 w = fits[i, 0] * fits[i, 0] / total
                 fx, fy = dx / step + half, dy / step + half
-                ix, iy = int(math.floor(fx)), int(math.floor(fy))
+                ix, iy = math.floor(fx), math.floor(fy)
                 fx, fy = fx - ix, fy - iy
                 for jj in range(2):
                     for ii in range(2):
@@ -271,19 +273,19 @@ def solve_table(a, b, ridge):
 
 @njit(cache=True, nogil=True)
 def fit_amplitudes(data, variance, xs, ys, us, vs, radius, shapes, table, sums, step, twice_beta, gain):
-    """Fit amplitude (of the central value) and sky of each star with a given profile; returns (n, 2), NaN if it fails."""
+    """Fit amplitude (of the central value) and sky of each star with a given profile; (n, 2), NaN if it fails."""
     ny, nx = data.shape
     m = table.shape[1]
     combined = np.zeros((m, m))
     out = np.full((len(xs), 2), np.nan)
     for i in range(len(xs)):
-        xx, yy, xy, scale = place_profile(shapes, table, sums, step, twice_beta, us[i], vs[i], combined)
-        guess = max(data[int(round(ys[i])), int(round(xs[i]))], 0.0)
+        xx, yy, xy, _ = place_profile(shapes, table, sums, step, twice_beta, us[i], vs[i], combined)
+        guess = max(data[round(ys[i]), round(xs[i])], 0.0)
         for _ in range(2):
             s11 = s12 = s22 = b1 = b2 = 0.0
-            for y in range(max(0, int(math.ceil(ys[i] - radius))), min(ny - 1, int(ys[i] + radius)) + 1):
+            for y in range(max(0, math.ceil(ys[i] - radius)), min(ny - 1, int(ys[i] + radius)) + 1):
                 dy = y - ys[i]
-                for x in range(max(0, int(math.ceil(xs[i] - radius))), min(nx - 1, int(xs[i] + radius)) + 1):
+                for x in range(max(0, math.ceil(xs[i] - radius)), min(nx - 1, int(xs[i] + radius)) + 1):
                     dx = x - xs[i]
                     if dx * dx + dy * dy > radius * radius or not variance[y, x] > 0.0:
                         continue

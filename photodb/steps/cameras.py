@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
+from photodb.images.aperture import APERTURE_FWHM
 from photodb.images.headers import CameraDescription, with_assumed
-from photodb.images.measure import APERTURE_FWHM
 from photodb.images.pipeline import FrameFailure, Sample, Scanned, sample_frame
 from photodb.images.pixelstats import complete
 from photodb.storage import instruments

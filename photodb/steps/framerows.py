@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.core.ephemeris import airmass, altitude_of
-from photodb.images.measure import BEST_RADIUS
+from photodb.images.aperture import BEST_RADIUS
 from photodb.images.pipeline import FrameResult
 from photodb.storage.frames import NUMBER_BITS
 
@@ -80,6 +80,7 @@ def measured_values(result: FrameResult) -> dict[str, Any]:
         "background_rms": m.background_rms, "fwhm": m.fwhm, "ellipticity": m.ellipticity,
         "limiting_mag": float(-2.5 * np.log10(m.limiting_flux / result.exposure.exptime)),
         "n_saturated": m.n_saturated, "aperture_radii": list(m.radii), "aperture_best": BEST_RADIUS,
+        "psf": m.psf,
     }  # fmt: skip
 
 
@@ -153,8 +154,11 @@ def detection_rows(
         ("flags", "i4"),
     ]
     rows = np.zeros(n, np.dtype(dtype))
-    for name in ("mag", "mag_err", "flux_psf", "flux_psf_err", "psf_chi2"):
+    for name in ("mag", "mag_err"):
         rows[name] = np.nan
+    for name in ("flux_psf", "flux_psf_err", "psf_chi2"):
+        fitted = getattr(found, name)
+        rows[name] = np.nan if fitted is None else fitted
     flux, error = found.flux[:, BEST_RADIUS], found.flux_err[:, BEST_RADIUS]
     positive = flux > 0
     rows["cell"], rows["frame_id"], rows["source_id"] = links.cell, frame_id, links.source_id

@@ -16,7 +16,7 @@ from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
-from photodb.images.measure import COSMIC_RAY
+from photodb.images.classify import COSMIC_RAY
 from photodb.images.pipeline import FrameResult
 from photodb.images.register import register
 from photodb.storage import frames, sources

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.errors import FrameError
-from photodb.images.measure import BEST_RADIUS
+from photodb.images.aperture import BEST_RADIUS
 from photodb.images.pipeline import FrameFailure, FrameResult
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Connection, Database

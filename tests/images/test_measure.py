@@ -5,7 +5,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from photodb.core.flags import Flag
-from photodb.images.measure import BEST_RADIUS, COSMIC_RAY, measure
+from photodb.images.aperture import BEST_RADIUS
+from photodb.images.classify import COSMIC_RAY
+from photodb.images.measure import measure
 from photodb.images.quality import quality
 from photodb.images.reduce import ReducedFrame
 

@@ -1,0 +1,52 @@
+"""Aperture photometry: exact circles, the sky of a clipped annulus, errors of photons, pixels and annulus."""
+
+from __future__ import annotations
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from .kernels import annulus_sky
+
+RADII = (0.6, 0.8, 1.0, 1.4, 2.0)
+"""Aperture radii in units of the main one."""
+BEST_RADIUS = 2
+"""Which of the radii gives `flux`: the main one."""
+APERTURE_FWHM = 1.4
+"""Main radius in units of the camera's typical FWHM. It is one number for all frames of a camera: radii that follow
+each frame's own FWHM let its error into the light curves (HAT-P-32: bright stars 8.5 mmag at 1.25 FWHM of each frame,
+7.2 to 7.9 at 2.5 to 3 px for all)."""
+ANNULUS_FWHM = (3.0, 5.5)
+MIN_ANNULUS_PX = (6.0, 11.0)
+
+
+def local_sky(
+    data: NDArray[np.float32], bad: NDArray[np.bool_], x: NDArray, y: NDArray, aperture: float
+) -> NDArray:
+    """Return median, noise a pixel and number of pixels (n, 3) of the annulus that goes with the main aperture (px)."""
+    typical = aperture / APERTURE_FWHM
+    inner = max(ANNULUS_FWHM[0] * typical, MIN_ANNULUS_PX[0])
+    outer = max(ANNULUS_FWHM[1] * typical, MIN_ANNULUS_PX[1])
+    return annulus_sky(data, bad, x, y, inner, outer)
+
+
+def aperture_fluxes(
+    data: NDArray[np.float32], x: NDArray, y: NDArray, radii: NDArray, local: NDArray, gain: float
+) -> tuple[NDArray, NDArray]:
+    """Sum exact circles and take off the annulus; returns fluxes and errors (n, k), e-.
+
+    Parameters
+    ----------
+    data : (ny, nx) ADU.
+    radii : (k,) px.
+    local : (n, 3) as `local_sky` gives.
+    """
+    flux, variance = np.empty((len(x), len(radii))), np.empty((len(x), len(radii)))
+    for k, r in enumerate(radii):
+        total, _, _ = sep.sum_circle(data, x, y, r, subpix=0)
+        area = np.pi * r * r
+        flux[:, k] = (total - local[:, 0] * area) * gain
+        pixel = (local[:, 1] * gain) ** 2
+        annulus = area**2 * (np.pi / 2) * pixel / local[:, 2]  # a median is less sharp than a mean by pi / 2
+        variance[:, k] = np.maximum(flux[:, k], 0) + area * pixel + annulus
+    return flux, np.sqrt(variance)
