@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..core.columns import Detections
 from ..core.flags import Flag
@@ -15,11 +14,10 @@ from ..errors import FrameError
 from . import detect, psfphot
 from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky
 from .classify import STAR, by_psf, by_sharpness, typical_sharpness
-from .kernels import cores, count_bad, moments
+from .kernels import cores, moments
 from .psf import PsfModel
 from .reduce import ReducedFrame
-
-BLEND_SHARE = 0.2
+from .starflags import blend_flags, pixel_flags, pixel_of
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,14 @@ def measure(
         if made is not None:
             room = max_stars - int((stars.flags & Flag.SATURATED == 0).sum())
             stars = _psf_photometry(frame, image, stars, made, sharpness, aperture, threshold, room)
-    stars = _ordered(replace(stars, flags=stars.flags | _blends(stars, aperture, fwhm)))
+    level = sky.level[pixel_of(stars.y, data.shape[0]), pixel_of(stars.x, data.shape[1])]
+    stars = replace(stars, flags=stars.flags | _blends(stars, aperture + fwhm), sky=stars.sky + level * gain)
+    stars = _ordered(stars)
     return _summary(stars, sky, fwhm, aperture, gain, made, remark)
+
+
+def _blends(stars: Detections, reach: float) -> NDArray[np.int32]:
+    return blend_flags(stars.x, stars.y, stars.flux[:, BEST_RADIUS], reach)
 
 
 def _ordered(stars: Detections) -> Detections:
@@ -105,7 +109,7 @@ def _psf_photometry(
     if len(found):
         hidden, _ = _photometry(frame, first.residual, found, psf.fwhm, aperture, image.gain, sharpness)
         stars = _joined(stars, hidden.take(hidden.flux[:, BEST_RADIUS] > 0))
-    stars = replace(stars, flags=stars.flags | _blends(stars, aperture, psf.fwhm))
+    stars = replace(stars, flags=stars.flags | _blends(stars, aperture + psf.fwhm))
     stars, fit = psfphot.last_fit(image, stars, psf, first)
     return by_psf(psfphot.with_fit(stars, fit, image.gain))
 
@@ -164,7 +168,8 @@ def _photometry(
     local = local_sky(data, frame.bad, x, y, aperture)
     flux, flux_err = aperture_fluxes(data, x, y, radii, local, gain)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
-    flags = _flags(frame, x, y, flux, core, radii[BEST_RADIUS])
+    flags = pixel_flags(frame, x, y, core, radii[BEST_RADIUS])
+    flags[~(flux[:, BEST_RADIUS] > 0)] |= Flag.NEGATIVE
     snr = flux[:, BEST_RADIUS] / flux_err[:, BEST_RADIUS]
     widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
     sharpness = sharpness or typical_sharpness(core[:, 3], widths, snr, flags, fwhm)
@@ -181,33 +186,6 @@ def _photometry(
         sharpness=core[:, 3] / sharpness[0], kind=kind, flags=flags,
     )  # fmt: skip
     return ones, sharpness
-
-
-def _flags(
-    frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, core: NDArray, radius: float
-) -> NDArray[np.int32]:
-    ny, nx = frame.data.shape
-    best = flux[:, BEST_RADIUS]
-    flags = np.zeros(len(x), np.int32)
-    flags[core[:, 1] > 0] |= Flag.SATURATED
-    flags[(x < radius - 0.5) | (y < radius - 0.5) | (x > nx - 0.5 - radius) | (y > ny - 0.5 - radius)] |= (
-        Flag.EDGE
-    )
-    broken = count_bad(frame.bad, x, y, radius + 0.5)
-    flags[(broken > 0) & (core[:, 1] == 0)] |= Flag.BAD_PIXEL
-    flags[core[:, 0] > frame.linear_limit] |= Flag.NONLINEAR
-    flags[~(best > 0)] |= Flag.NEGATIVE
-    return flags
-
-
-def _blends(stars: Detections, radius: float, fwhm: float) -> NDArray[np.int32]:
-    """Return the BLEND bit of stars with a neighbour of more than `BLEND_SHARE` of the flux near the main aperture."""
-    flags = np.zeros(len(stars), np.int32)
-    best = stars.flux[:, BEST_RADIUS]
-    i, j = cKDTree(np.column_stack([stars.x, stars.y])).query_pairs(radius + fwhm, output_type="ndarray").T
-    flags[i[best[j] > BLEND_SHARE * best[i]]] |= Flag.BLEND
-    flags[j[best[i] > BLEND_SHARE * best[j]]] |= Flag.BLEND
-    return flags
 
 
 def _summary(

@@ -25,6 +25,7 @@ from ..core.tangent import TangentWCS
 from ..errors import FrameError
 from . import cards, fits
 from .describe import describe
+from .forced import ForcedResult, Targets, force
 from .headers import CameraDescription, recognise
 from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
@@ -247,6 +248,46 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         seconds=watch.laps,
         correction=scanned.correction,
     )
+
+
+@dataclass(frozen=True)
+class ForcedJob:
+    """Sources to measure on a frame at their known places."""
+
+    scanned: Scanned
+    targets: Targets
+    psf: dict[str, Any] | None  # as the frame's measurement gave it
+    radii: tuple[float, ...]  # px
+    gain: float  # e-/ADU
+    data_hash: str = ""  # of the pixels that the archive knows; empty: not compared
+
+
+def force_file(job: ForcedJob) -> ForcedResult | FrameFailure:
+    """Read and reduce a frame of the archive again and measure sources at their known places."""
+    scanned = job.scanned
+    try:
+        with _time_limit():
+            return _force(job)
+    except FrameError as error:
+        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
+    except MemoryError:
+        return FrameFailure(
+            scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB"
+        )
+
+
+def _force(job: ForcedJob) -> ForcedResult:
+    watch = _Watch()
+    scanned = job.scanned
+    frame, _, reduced = read_reduced(scanned.path, scanned.description, scanned.correction, watch.lap)
+    if job.data_hash and frame.data_hash != job.data_hash:
+        raise FrameError(
+            "changed", f"{scanned.path}: the pixels are not those that were ingested; restore the file"
+        )
+    result = force(reduced, job.targets, job.psf, np.array(job.radii), job.gain)
+    watch.lap("force")
+    flags = result.flags | (Flag.UNCALIBRATED if scanned.correction.missing else 0)
+    return replace(result, flags=flags.astype(np.int32), seconds=watch.laps)
 
 
 def _uncalibrated(measured: Measured) -> Measured:

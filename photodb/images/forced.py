@@ -1,0 +1,254 @@
+"""Measure sources at places that are known beforehand, seen or not: the whole light curve at one place.
+
+A flux fitted together with its place is too bright when the star is faint (the place climbs up the noise); a flux at a
+known place is not. The places come from the archive through the frame's WCS; a smooth polynomial takes off what the
+frame's own bright stars say against them, and each star's own centroid counts by its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ..core.columns import Bundle, Floats
+from ..core.flags import Flag
+from ..core.robust import mad_sigma
+from ..core.terms import N_TERMS, design, scale_pixels
+from . import detect
+from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky
+from .classify import EXTENDED_SIZE
+from .kernels import cores, count_bad
+from .psf import PsfModel
+from .psffit import PsfFit, fit_fluxes, sky_left, without_outliers
+from .reduce import ReducedFrame
+from .starflags import blend_flags, pixel_flags, pixel_of
+
+REFINING_SNR = 15.0
+REFINING_STARS = (5, 25, 60, 200)
+"""Stars that a correction of the places of order 0, 1, 2, 3 needs."""
+LEAST_PLACE_ERROR = 0.01
+"""px, of a place from the archive."""
+CORRECTION_SNR = 30.0
+MOST_CORRECTION_STARS = 300
+LEAST_SEEN = 0.5
+"""Share of a star's light that must fall on good pixels for a PSF flux."""
+
+
+@dataclass(frozen=True)
+class Targets(Bundle):
+    """Sources to measure on one frame; n rows."""
+
+    x: Floats  # (n,) px, by the frame's WCS and the source's mean place
+    y: Floats
+    x_seen: Floats  # (n,) px, centroid of the frame's own detection of it; NaN if none
+    y_seen: Floats
+    snr: Floats  # (n,) of that detection; 0 if none
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What brings one kind of flux onto the scale of the main aperture."""
+
+    kind: str  # psf, or aperture:K
+    mag: float  # to add to the magnitude
+    mag_err: float  # NaN where fewer than three stars tell
+    n_stars: int
+
+
+@dataclass(frozen=True)
+class ForcedResult:
+    """The sources measured; n rows, k apertures."""
+
+    x: NDArray  # (n,) px, where measured
+    y: NDArray
+    flux_psf: NDArray  # (n,) e-, signed; NaN without a PSF or good pixels
+    flux_psf_err: NDArray  # (n,) e-, neighbours' fluxes free
+    psf_chi2: NDArray  # (n,) a pixel
+    flux_aperture: NDArray  # (n, k) e-, signed
+    flux_aperture_err: NDArray
+    sky: NDArray  # (n,) e-/px
+    sky_err: NDArray
+    flags: NDArray[np.int32]  # (n,)
+    corrections: tuple[Correction, ...]
+    limiting_flux: float  # e-, of a source at 5 sigma, by the PSF if there is one
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def force(
+    frame: ReducedFrame, targets: Targets, psf: Mapping[str, Any] | None, radii: NDArray, gain: float
+) -> ForcedResult:
+    """Measure sources at their known places: PSF with neighbours fitted together, and apertures.
+
+    Parameters
+    ----------
+    psf : as `PsfModel.to_dict` gives; None for apertures only.
+    radii : (k,) px, of the apertures; the main one is `BEST_RADIUS`.
+    gain : e-/ADU.
+    """
+    radii = np.asarray(radii, float)
+    main = radii[min(BEST_RADIUS, len(radii) - 1)]
+    model = PsfModel.from_dict(psf) if psf else None
+    fwhm = model.fwhm if model else main / APERTURE_FWHM
+    x, y = refined_places(targets, frame.data.shape, fwhm)
+    sky = detect.background(frame.data, frame.bad)
+    data, fit, hit = frame.data - sky.level, None, None
+    stars_off = data
+    if model is not None:
+        data, fit, hit = _fit(data, sky, frame.bad, model, x, y, main, gain)
+        stars_off = fit.residual
+    local = local_sky(stars_off, frame.bad, x, y, main)
+    flux, error = aperture_fluxes(data, x, y, radii, local, gain)
+    level = sky.level[pixel_of(y, data.shape[0]), pixel_of(x, data.shape[1])]
+    nothing = np.full(len(x), np.nan)
+    psf_flux, psf_err, chi2 = nothing, nothing, nothing
+    if fit is not None:
+        told = fit.seen > LEAST_SEEN
+        psf_flux, psf_err, chi2 = (
+            np.where(told, v, np.nan) for v in (fit.flux * gain, fit.flux_err * gain, fit.chi2)
+        )
+    best = flux[:, min(BEST_RADIUS, len(radii) - 1)]
+    flags = _flags(frame, x, y, best, main, fwhm, hit)
+    corrections = aperture_corrections(psf_flux, psf_err, flux, error, flags)
+    return ForcedResult(
+        x=x, y=y, flux_psf=psf_flux, flux_psf_err=psf_err, psf_chi2=chi2, flux_aperture=flux, flux_aperture_err=error,
+        sky=(local[:, 0] + level) * gain, sky_err=local[:, 1] * gain, flags=flags, corrections=corrections,
+        limiting_flux=_limiting_flux(psf_flux, psf_err, flux, error),
+    )  # fmt: skip
+
+
+def refined_places(targets: Targets, shape: tuple[int, ...], fwhm: float) -> tuple[NDArray, NDArray]:
+    """Return x, y (n,) px: the predicted places, moved as the bright stars say, each star's own centroid weighed in.
+
+    The polynomial's order is what the number of bright stars allows, up to cubic.
+    """
+    places = np.column_stack([targets.x, targets.y]).astype(float)
+    off = np.column_stack([targets.x_seen, targets.y_seen]) - places
+    own = fwhm / detect.FWHM_PER_SIGMA / np.maximum(targets.snr, 0.1)
+    told = np.isfinite(off).all(axis=1) & (targets.snr > REFINING_SNR)
+    told &= np.hypot(off[:, 0], off[:, 1]) < 2 * fwhm
+    order = sum(told.sum() >= n for n in REFINING_STARS) - 1
+    if order < 0:
+        return places[:, 0], places[:, 1]
+    u, v = scale_pixels(places[:, 0], shape[1]), scale_pixels(places[:, 1], shape[0])
+    terms = design(u, v, order)
+    shift, error = _smooth_shift(terms, off, told, own)
+    places += shift
+    left = off - shift
+    seen = np.isfinite(left).all(axis=1) & (np.hypot(left[:, 0], left[:, 1]) < 5 * np.hypot(own, error) * 1.5)
+    weight = np.where(seen, error**2 / (error**2 + own**2), 0.0)
+    places += weight[:, None] * np.where(np.isfinite(left), left, 0.0)
+    return places[:, 0], places[:, 1]
+
+
+def _smooth_shift(
+    terms: NDArray, off: NDArray, told: NDArray[np.bool_], own: NDArray
+) -> tuple[NDArray, float]:
+    """Fit the offsets of the stars `told`, clipped; returns the shift at all places and the error of a place, px."""
+    kept = told.copy()
+    weight = 1.0 / (own**2 + 0.02**2)
+    shift, error = np.zeros_like(off), 1.0
+    for _ in range(5):
+        root = np.sqrt(weight[kept])[:, None]
+        found = np.linalg.lstsq(terms[kept] * root, off[kept] * root, rcond=None)[0]
+        shift = terms @ found
+        left = off - shift
+        scatter = mad_sigma(left[kept].ravel())
+        error = float(np.sqrt(max(scatter**2 - np.median(own[kept]) ** 2, LEAST_PLACE_ERROR**2)))
+        new = told & (np.abs(left) < 4 * np.hypot(own, error)[:, None]).all(axis=1)
+        if new.sum() < max(terms.shape[1] + 2, N_TERMS[0] + 2) or np.array_equal(new, kept):
+            break
+        kept = new
+    return shift, error
+
+
+def _fit(
+    data: NDArray[np.float32],
+    sky: detect.Background,
+    bad: NDArray[np.bool_],
+    model: PsfModel,
+    x: NDArray,
+    y: NDArray,
+    main: float,
+    gain: float,
+) -> tuple[NDArray[np.float32], PsfFit, NDArray[np.bool_]]:
+    """Fit all sources twice; returns the image on its second background, the fit, and the pixels that were left out."""
+    variance = np.where(bad, np.float32(0), sky.noise**2)
+    nothing = np.zeros((len(x), 3))
+    nothing[:, 2] = 1.0
+    guess = aperture_fluxes(data, x, y, np.array([main / APERTURE_FWHM]), nothing, 1.0)[0][:, 0]
+    first = fit_fluxes(data, variance, gain, model, x, y, guess, judge=False)
+    data = data - sky_left(first.residual, variance, bad, model.fwhm)
+    clean = without_outliers(first, variance, gain)
+    last = fit_fluxes(data, clean, gain, model, x, y, first.flux)
+    hit = (clean == 0) & (variance > 0)
+    wide = np.flatnonzero(last.size > EXTENDED_SIZE)
+    if len(wide) and hit.any():
+        _spare(hit, x[wide], y[wide], main)
+    return data, last, hit
+
+
+def _spare(hit: NDArray[np.bool_], x: NDArray, y: NDArray, radius: float) -> None:
+    """Take back the outliers around extended objects, in place: they are the object."""
+    ys, xs = np.nonzero(hit)
+    distance, _ = cKDTree(np.column_stack([x, y])).query(
+        np.column_stack([xs, ys]), distance_upper_bound=2 * radius
+    )
+    near = np.isfinite(distance)
+    hit[ys[near], xs[near]] = False
+
+
+def _flags(
+    frame: ReducedFrame,
+    x: NDArray,
+    y: NDArray,
+    best: NDArray,
+    radius: float,
+    fwhm: float,
+    hit: NDArray | None,
+) -> NDArray[np.int32]:
+    core = cores(frame.raw, frame.data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
+    flags = pixel_flags(frame, x, y, core, radius) | blend_flags(x, y, best, radius + fwhm)
+    if hit is not None and hit.any():
+        flags[(count_bad(hit, x, y, radius) > 0) & (core[:, 1] == 0)] |= Flag.COSMIC_RAY
+    return flags
+
+
+def aperture_corrections(
+    psf: NDArray, psf_err: NDArray, flux: NDArray, error: NDArray, flags: NDArray
+) -> tuple[Correction, ...]:
+    """Return, for the PSF and each aperture, what brings its magnitudes onto the main aperture's scale on this frame.
+
+    The median over bright stars with no flag; constant over the frame (the solution's terms take the rest).
+    """
+    best = min(BEST_RADIUS, flux.shape[1] - 1)
+    clean = np.flatnonzero((flags == 0) & (flux[:, best] > CORRECTION_SNR * error[:, best]))
+    clean = clean[np.argsort(-flux[clean, best])][:MOST_CORRECTION_STARS]
+    main = flux[clean, best]
+    made = [_correction("psf", main, np.where(psf_err[clean] > 0, psf[clean], np.nan))]
+    made += [_correction(f"aperture:{k}", main, flux[clean, k]) for k in range(flux.shape[1])]
+    return tuple(made)
+
+
+def _correction(kind: str, main: NDArray, other: NDArray) -> Correction:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = -2.5 * np.log10(main / other)
+    off = off[np.isfinite(off)]
+    if len(off) < 3:
+        return Correction(kind, float(np.median(off)) if len(off) else 0.0, float("nan"), len(off))
+    return Correction(
+        kind, float(np.median(off)), float(1.2533 * mad_sigma(off) / np.sqrt(len(off))), len(off)
+    )
+
+
+def _limiting_flux(psf: NDArray, psf_err: NDArray, flux: NDArray, error: NDArray) -> float:
+    """Return five times the error of faint sources, e-; NaN where there is none."""
+    best = min(BEST_RADIUS, flux.shape[1] - 1)
+    value, spread = (psf, psf_err) if np.isfinite(psf_err).any() else (flux[:, best], error[:, best])
+    faint = np.isfinite(spread) & (np.abs(value) < 10 * spread)
+    chosen = spread[faint] if faint.sum() >= 5 else spread[np.isfinite(spread)]
+    return float(5 * np.median(chosen)) if len(chosen) else float("nan")
