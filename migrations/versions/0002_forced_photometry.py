@@ -83,6 +83,7 @@ def upgrade() -> None:
     """Add the tables and columns of forced photometry and of masters."""
     op.execute("DROP VIEW calibrated")
     op.add_column('frame', sa.Column('source_format', sa.Text(), server_default='pixels', nullable=False, comment='[-] pixels, or the format or column map of the star list that it was read from'))
+    op.add_column('frame', sa.Column('channel', sa.Text(), server_default='', nullable=False, comment='[-] R, G or B of a colour camera, each a frame of its own; empty for others'))
     op.add_column('frame', sa.Column('n_forced', sa.Integer(), nullable=True, comment='[-] forced measurements stored; NULL until the frame was measured so'))
     op.add_column('frame', sa.Column('aperture_corrections', JSONB(), nullable=True, comment='[mag] what brings each kind of photometry to the scale of the main aperture, with its error and stars'))
     op.create_table('forced',
@@ -157,6 +158,7 @@ def downgrade() -> None:
     op.drop_table('forced')
     op.drop_column('frame', 'aperture_corrections')
     op.drop_column('frame', 'n_forced')
+    op.drop_column('frame', 'channel')
     op.drop_column('frame', 'source_format')
     _make_view(CALIBRATED_BEFORE, COMMENTS_BEFORE)
     _drop_masters()

@@ -18,6 +18,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..core.tangent import TangentWCS, fit_wcs, n_terms
 from ..errors import FrameError
+from .colour import colour_of
 from .headers import CameraDescription
 from .times import read_start
 
@@ -126,6 +127,11 @@ def exposure_time(header: Mapping[str, Any], d: CameraDescription, kind: str) ->
     return seconds
 
 
+def filter_of(header: Mapping[str, Any], d: CameraDescription) -> str:
+    """Return the filter as the header or else the description writes it; empty where neither does."""
+    return str(header.get(d.header.filter, "")).strip() or d.default_filter
+
+
 def band_of(header: Mapping[str, Any], d: CameraDescription, kind: str) -> str:
     """Return the band's name.
 
@@ -133,7 +139,9 @@ def band_of(header: Mapping[str, Any], d: CameraDescription, kind: str) -> str:
     ------
     FrameError : a science frame or flat names no filter and the camera has no default.
     """
-    text = str(header.get(d.header.filter, "")).strip() or d.default_filter
+    text = filter_of(header, d)
+    if not text and colour_of(header, d):
+        return "none"  # colour cameras mostly have no filter; their channels are bands of their own
     if not text and kind in ("science", "flat"):
         raise FrameError(
             "no_filter", f"card {d.header.filter} missing; say default_filter in the camera's description"
@@ -220,13 +228,14 @@ def section_shape(header: Mapping[str, Any], d: CameraDescription) -> tuple[int,
 
 
 def header_wcs(
-    header: fits.Header, d: CameraDescription, nx: int, ny: int, x_first: int, y_first: int
+    header: fits.Header, d: CameraDescription, nx: int, ny: int, x_first: float, y_first: float, step: int = 1
 ) -> TangentWCS | None:
     """Return the header's WCS as a tangent-plane polynomial, or None where there is none that can be used.
 
     Parameters
     ----------
-    nx, ny : size of the data section; x_first, y_first : its first column and row on the frame.
+    nx, ny : size of the image measured; x_first, y_first : where its first pixel lies on the frame, px.
+    step : px of the frame from one pixel of the image to the next.
     """
     if not d.header.wcs or "CTYPE1" not in header or not np.isfinite(number(header, "CRVAL1")):
         return None
@@ -238,7 +247,7 @@ def header_wcs(
             if not world.has_celestial:
                 return None
             gx, gy = np.meshgrid(np.linspace(0, nx - 1, 12), np.linspace(0, ny - 1, 12))
-            sky = _icrs(world, gx.ravel() + x_first, gy.ravel() + y_first)
+            sky = _icrs(world, step * gx.ravel() + x_first, step * gy.ravel() + y_first)
     except (ValueError, TypeError, KeyError, MemoryError, astropy_wcs.WcsError, OSError, AttributeError):
         return None
     if not np.isfinite(sky).all() or np.abs(sky[:, 1]).max() > 90:

@@ -13,12 +13,15 @@ import numpy as np
 from ..core.ephemeris import place_at
 from ..errors import FrameError, UnknownCamera
 from .cards import number
+from .colour import Colour, colour_of, is_cube
 from .headers import CameraDescription, HeaderMap, with_assumed
 from .times import read_start
 
 TELESCOPES = ("TELESCOP", "OBSERVAT", "TELESCO", "SITEID")
 INSTRUMENTS = ("INSTRUME", "DETECTOR", "CAMERA", "DETNAM", "INSTRUM")
-EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "EXPOSED")
+EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "EXPOSED", "EXP")
+STACKED = ("TOTALEXP", "LIVETIME")
+"""Length of all exposures of a stack."""
 FILTERS = ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM", "FILT", "INSFILTE")
 KIND_CARDS = ("IMAGETYP", "OBSTYPE", "FRAME", "FLAVOR", "IMGTYPE")
 CLOCKS = (
@@ -33,7 +36,10 @@ CLOCKS = (
     "TAIHMS",
     "EXPSTART",
 )
-GAINS = ("GAIN", "EGAIN", "CCDGAIN", "E_GAIN")
+GAINS = ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN")
+GAIN_SETTING = ("BAYERPAT", "OFFSET", "EGAIN")
+"""Cards of programs whose GAIN is the setting of a CMOS camera (tenths of a decibel, or ISO), not e-/ADU."""
+LARGEST_GAIN = 30.0
 NOISES = ("RDNOISE", "READNOIS", "READNOISE", "RON", "RONOISE", "ENOISE")
 SATURATIONS = ("SATURATE", "SATLEVEL", "SATURATION", "MAXLIN")
 SCALES = ("PIXSCALE", "SECPIX", "IM_SCALE", "SCALE", "PIXSCAL1", "SECPIX1", "PIXSCAL")
@@ -57,6 +63,7 @@ pixel_scale = 1.0         # arcsec a pixel
 gain = 1.0                # electrons a count
 read_noise = 5.0          # electrons
 saturation = 60000.0      # counts
+# bayer = "RGGB"          # colour cameras: colours of the first 2x2 pixels; "no": none, whatever the header says
 
 [header]                  # which card holds what
 time = "{time}"           # or two cards: ["DATE-OBS", "TIME-OBS"]
@@ -125,9 +132,15 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
     except FrameError as error:
         missing.append(f"start of the exposure ({error})")
         time, scale = ("DATE-OBS",), "utc"
+    stacked = first_card(header, STACKED) if is_cube(header) else ""
+    made = _described(header, telescope, instrument, stacked or exposure, filter_card, kind, time, scale)
+    try:
+        colour = colour_of(header, made)
+    except FrameError as error:
+        missing.append(f"the mosaic of its colours ({error})")
     if missing:
         raise UnknownCamera(_explain(header, missing))
-    made = _described(header, telescope, instrument, exposure, filter_card, kind, time, scale)
+    made = _with_colour(made, colour, header)
     made = with_assumed(made, name=(made.name, f"from {telescope or '-'} and {instrument or '-'}"))
     made = replace(
         made,
@@ -141,6 +154,36 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
     return _with_site(_with_aperture(_with_scale(made, header), header), header)
 
 
+def _with_colour(d: CameraDescription, colour: Colour, header: Mapping[str, Any]) -> CameraDescription:
+    """Say what was taken of the colours; frames of three planes are a camera apart from single exposures."""
+    assumed = dict(d.assumed)
+    setting = number(header, "GAIN")
+    if np.isfinite(setting) and d.header.gain != "GAIN":
+        assumed["GAIN"] = f"{setting:g}, taken for a setting of the camera, not e-/ADU"
+    if not colour:
+        return replace(d, assumed=assumed)
+    assumed["bayer"] = f"colours in {colour.told}; bands TR, TG, TB"
+    if colour.planes:
+        assumed["exposure"] = (
+            f"{d.header.exposure}; gain, noise and errors are those of planes already interpolated"
+        )
+        match = {**d.match, "NAXIS3": "3"}
+        return replace(d, name=f"{d.name}-rgb", match=match, assumed=assumed)
+    return replace(d, assumed=assumed)
+
+
+def _gain_card(header: Mapping[str, Any]) -> str:
+    """Return the card of the gain in e-/ADU; GAIN of many programs is a setting of the camera instead."""
+    if is_cube(header):
+        return ""  # sums or means of interpolated planes, perhaps scaled: the pixels have to tell
+    for card in GAINS:
+        value = number(header, card)
+        setting = card == "GAIN" and any(c in header for c in GAIN_SETTING)
+        if 0 < value < LARGEST_GAIN and not setting:
+            return card
+    return ""
+
+
 def _described(
     header: Mapping[str, Any], telescope: str, instrument: str, exposure: str, filter_card: str, kind: str,
     time: tuple[str, ...], scale: str,
@@ -151,6 +194,7 @@ def _described(
     for card in ("XBINNING", "CCDSUM", "NAXIS1", "NAXIS2"):
         if str(header.get(card, "")).strip():
             match[card] = glob.escape(str(header[card]).strip())
+    names = names or ["unknown"]
     return CameraDescription(
         telescope=names[0],
         name="-".join(dict.fromkeys(re.sub(r"\s+", "_", n) for n in names)),
@@ -166,7 +210,7 @@ def _described(
             exposure=exposure,
             filter=filter_card or "FILTER",
             kind=kind,
-            gain=_positive(header, GAINS),
+            gain=_gain_card(header),
             read_noise=_positive(header, NOISES),
             saturation=_positive(header, SATURATIONS),
             pixel_scale=_positive(header, SCALES),

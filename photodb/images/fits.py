@@ -21,6 +21,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from ..errors import FrameError
+from .colour import is_cube
+from .rawfiles import raw_advice
 
 SUFFIXES = (
     ".fits",
@@ -80,7 +82,7 @@ DAMAGE = (
 class RawFrame:
     """The pixels and header of one image of a file."""
 
-    data: NDArray  # (ny, nx) as stored, integers as uint16 or int32, floats as float32
+    data: NDArray  # (ny, nx), (3, ny, nx) of three colours; integers as uint16 or int32, floats as float32
     header: fits.Header  # the image's cards, then those of the primary header that it lacks
     hdu: int
     data_hash: str  # SHA-256 of pixels, shape and time cards
@@ -122,6 +124,7 @@ def _check_magic(path: Path) -> None:
             if path.suffix.lower() in (".csv", ".ecsv", ".txt", ".dat")
             else ""
         )
+        later = later or raw_advice(path)
         raise FrameError("not_fits", f"the file does not start with SIMPLE: it is not FITS{later}")
 
 
@@ -131,7 +134,7 @@ def _is_image(hdu: object) -> bool:
     ):
         return False
     shape = [n for n in hdu.shape if n != 1]
-    return len(shape) == 2
+    return len(shape) == 2 or (len(shape) == 3 and is_cube(hdu.header))
 
 
 def _choose(hdus: fits.HDUList, wanted: int | str | None) -> int:
@@ -187,7 +190,7 @@ def _pixels(hdu: fits.PrimaryHDU) -> NDArray:
     if data is None:
         raise FrameError("no_image", "the image has no pixels")
     data = np.asarray(data).reshape([n for n in data.shape if n != 1])
-    if data.ndim != 2 or min(data.shape) < MIN_SIDE:
+    if data.ndim not in (2, 3) or min(data.shape[-2:]) < MIN_SIDE:
         raise FrameError(
             "too_small", f"the image is {'x'.join(map(str, data.shape))} pixels; {MIN_SIDE} a side needed"
         )
@@ -206,6 +209,10 @@ def _pixels(hdu: fits.PrimaryHDU) -> NDArray:
 
 def _refuse_blank(data: NDArray) -> None:
     """Refuse frames without information: one value only, or rows filled with zeros at the end (a cut transfer)."""
+    if data.ndim == 3:
+        for plane in data:
+            _refuse_blank(plane)
+        return
     sample = data[:: max(1, data.shape[0] // 200), :: max(1, data.shape[1] // 200)]
     finite = sample[np.isfinite(sample)] if data.dtype.kind == "f" else sample
     if finite.size < 0.1 * sample.size:

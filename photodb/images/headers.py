@@ -22,6 +22,8 @@ NEEDS = ("bias", "dark", "flat")
 NEED_VALUES = ("auto", "no", "flag", "refuse")
 PSF_MODELS = ("moffat", "gaussian", "none")
 MOST_SUBIMAGES = 16
+BAYER = ("header", "no", "RGGB", "BGGR", "GRBG", "GBRG")
+CHANNEL_VALUES = ("gain", "read_noise", "saturation", "linear_limit", "soft_bias")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,10 @@ class CameraDescription:
     needs_flat: str = "auto"
     master_days: float = 30.0  # d, how long before and after its frames a master holds
     build_masters: bool = True  # whether ingest builds masters of the calibration frames that it meets
+    bayer: str = "header"  # colours of the file's first 2x2 pixels; "header": as the header says; "no": none
+    channels: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # R, G, B: values that differ, of one pixel
     header: HeaderMap = field(default_factory=HeaderMap)
     bands: dict[str, str] = field(default_factory=dict)  # filter as in the header -> band
     kinds: dict[str, str] = field(default_factory=dict)  # image type as in the header -> kind
@@ -161,10 +167,29 @@ def _check(d: CameraDescription, where: str) -> None:
         value = getattr(d, name)
         if value is not None and not (isinstance(value, int | float) and value > 0):
             problems.append(f"{name} {value!r} must be a positive number")
+    if d.bayer not in BAYER:
+        problems.append(f"bayer {d.bayer!r}, one of {', '.join(BAYER)} needed")
+    problems += _wrong_channels(d.channels)
     if d.latitude is not None and not -90 <= d.latitude <= 90:
         problems.append(f"latitude {d.latitude} is outside -90 to 90")
     if problems:
         raise ConfigurationError(f"{where}: " + "; ".join(problems))
+
+
+def _wrong_channels(channels: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"channels.{name}: only R, G and B are known" for name in channels if name not in ("R", "G", "B")
+    ]
+    for name, values in channels.items():
+        if not isinstance(values, Mapping):
+            problems.append(f"channels.{name} needs a table, as {{ gain = 1.2 }}")
+            continue
+        for key, value in values.items():
+            if key not in CHANNEL_VALUES:
+                problems.append(f"channels.{name}.{key} is none of {', '.join(CHANNEL_VALUES)}")
+            elif not isinstance(value, int | float) or (value <= 0 and key != "soft_bias"):
+                problems.append(f"channels.{name}.{key} {value!r} must be a positive number")
+    return problems
 
 
 def load_toml(path: Path) -> list[CameraDescription]:

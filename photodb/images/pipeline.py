@@ -23,13 +23,14 @@ from ..core.ephemeris import Place, place_at
 from ..core.flags import Flag
 from ..core.tangent import TangentWCS
 from ..errors import FrameError
-from . import cards, fits
+from . import cards, channels, fits
+from .colour import NO_COLOUR, channels_of, colour_of
 from .describe import describe
 from .forced import ForcedResult, Targets, force
 from .headers import CameraDescription, recognise
 from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
-from .pixelstats import PixelStats, pixel_stats
+from .pixelstats import PixelStats
 from .quality import Quality, quality
 from .reduce import ReducedFrame, reduce_frame
 
@@ -62,6 +63,8 @@ class Scanned:
     band: str = ""
     shape: tuple[int, int] = (0, 0)  # ny, nx of the data section; (0, 0) where the header does not tell
     correction: Correction = NO_CORRECTION  # the masters to apply
+    channels: tuple[str, ...] = ("",)  # what the file is measured in, each a frame of its own
+    channel: str = ""  # the one to measure; empty for what has no colours
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class FrameFailure:
     file_hash: str
     code: str
     reason: str
+    channel: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class FrameResult:
     assumed: dict[str, str]
     seconds: dict[str, float] = field(default_factory=dict)
     correction: Correction = NO_CORRECTION  # the masters applied
+    channel: str = ""
 
 
 def limit_worker() -> None:
@@ -147,6 +152,7 @@ def scan(
         if made.hdu is not None:
             header = fits.read_header(path, made.hdu)
         exposure = cards.read_exposure(header, made)
+        colours = channels_of(header, made, exposure.kind)
     except FrameError as error:
         return FrameFailure(path, file_hash, error.code, str(error))
     except fits.DAMAGE as error:
@@ -156,7 +162,7 @@ def scan(
     failed = cards.wcs_failed(header, made)
     return Scanned(
         path, file_hash, made, found is None, exposure.kind, exposure.mjd_start, failed,
-        exptime=exposure.exptime, band=exposure.band, shape=cards.section_shape(header, made),
+        exptime=exposure.exptime, band=exposure.band, shape=cards.section_shape(header, made), channels=colours,
     )  # fmt: skip
 
 
@@ -165,10 +171,12 @@ def read_reduced(
     d: CameraDescription,
     correction: Correction = NO_CORRECTION,
     lap: Callable[[str], None] = lambda _: None,
+    channel: str = "",
 ) -> tuple[fits.RawFrame, cards.Exposure, ReducedFrame]:
     """Read a file and reduce it with its masters: the one way from a file to pixels that can be measured.
 
-    `lap` is called with "read" and "reduce" when these are done.
+    `lap` is called with "read" and "reduce" when these are done. A channel is taken out of the frame after the
+    reduction, so that masters are those of the whole mosaic; its exposure is given back.
 
     Raises
     ------
@@ -177,7 +185,13 @@ def read_reduced(
     frame = fits.read_frame(path, d.hdu, verify=d.checksum == "require")
     exposure = cards.read_exposure(frame.header, d)
     lap("read")
-    reduced = reduce_frame(frame, d, exposure, load_planes(correction))
+    colour = colour_of(frame.header, d) if channel else NO_COLOUR
+    if colour:
+        exposure, reduced = channels.reduce_channel(
+            frame, d, exposure, colour, channel, load_planes(correction)
+        )
+    else:
+        reduced = reduce_frame(frame, d, exposure, load_planes(correction))
     lap("reduce")
     return frame, exposure, reduced
 
@@ -188,17 +202,20 @@ def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | Fra
         with _time_limit():
             return _measure(scanned, settings)
     except FrameError as error:
-        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
+        return failure_of(scanned, error.code, str(error))
     except MemoryError:
-        return FrameFailure(
-            scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB"
-        )
+        return failure_of(scanned, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB")
+
+
+def failure_of(scanned: Scanned, code: str, reason: str) -> FrameFailure:
+    """Return the failure of a file, or of one of its channels."""
+    return FrameFailure(scanned.path, scanned.file_hash, code, reason, scanned.channel)
 
 
 def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     watch = _Watch()
     d = scanned.description
-    frame, exposure, reduced = read_reduced(scanned.path, d, scanned.correction, watch.lap)
+    frame, exposure, reduced = read_reduced(scanned.path, d, scanned.correction, watch.lap, scanned.channel)
     ny, nx = reduced.data.shape
     measures = quality(reduced.data, settings.box)
     watch.lap("quality")
@@ -223,14 +240,14 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         if measured.remark:
             assumed["psf"] = measured.remark
         watch.lap("measure")
-        wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first)
+        wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first, reduced.step)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
     place = place_at(exposure.mjd, *site)
     watch.lap("header")
     return FrameResult(
         path=scanned.path,
         file_hash=scanned.file_hash,
-        data_hash=frame.data_hash,
+        data_hash=f"{frame.data_hash}:{scanned.channel}" if scanned.channel else frame.data_hash,
         hdu=frame.hdu,
         camera=d.name,
         exposure=exposure,
@@ -247,6 +264,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         assumed=assumed,
         seconds=watch.laps,
         correction=scanned.correction,
+        channel=scanned.channel,
     )
 
 
@@ -324,11 +342,11 @@ class Sample:
 
 
 def sample_frame(scanned: Scanned, description: CameraDescription) -> Sample | FrameFailure:
-    """Look at a frame's pixels to estimate gain, saturation and aperture of its camera."""
+    """Look at a frame's pixels to estimate gain, saturation and aperture of its camera; of a colour frame at green."""
     try:
         with _time_limit():
-            frame, _, reduced = read_reduced(scanned.path, description)
+            frame, _, reduced = read_reduced(scanned.path, description, channel=scanned.channels[0])
             fwhm = frame_fwhm(reduced) if scanned.kind == "science" else float("nan")
-            return Sample(pixel_stats(reduced.raw), frame.header, fwhm)
+            return Sample(channels.pixels_of(frame, reduced, description), frame.header, fwhm)
     except FrameError as error:
-        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
+        return failure_of(scanned, error.code, str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class PixelStats:
     top: float  # ADU, highest count
     pile: int  # pixels at the highest count
     integers: bool
+    mosaic: str = ""  # pattern that the pixels look like though nobody tells one
 
 
 def pixel_stats(frame: NDArray) -> PixelStats:
@@ -46,6 +47,13 @@ def complete(
     frames : of one or more science frames of the camera.
     header : of one of them.
     """
+    told = [f.mosaic for f in frames if f.mosaic]
+    if len(told) > len(frames) / 2:
+        how = (
+            f"the pixels alternate as under a mosaic like {told[0]}, but neither header nor description tells one: "
+            'measured as ONE image without colours; write bayer = "RGGB" (or the like) or bayer = "no"'
+        )
+        d = replace(d, assumed={**d.assumed, "bayer": how})
     if d.saturation is None and not d.header.saturation:
         d = with_assumed(d, saturation=estimate_saturation(frames))
     if d.gain is not None or d.header.gain:

@@ -53,8 +53,9 @@ class ReducedFrame:
     bad: NDArray[np.bool_]  # (ny, nx) saturated, not finite, or masked by a master
     saturation: float  # ADU, of raw
     linear_limit: float  # ADU, of raw; infinite if unknown
-    x_first: int  # px, first column of the section on the frame
-    y_first: int
+    x_first: float  # px, where the first pixel lies on the frame
+    y_first: float
+    step: int = 1  # px of the frame from one pixel to the next; 2 for a channel of a mosaic
 
 
 def reduce_frame(

@@ -56,8 +56,9 @@ def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: i
     x, y, z = place.barycentric
     return {
         "path": str(result.path), "hdu": result.hdu, "data_hash": result.data_hash, "file_hash": result.file_hash,
-        "kind": exposure.kind, "camera_id": cameras.camera_ids[result.camera], "band_id": band_id,
-        "object": exposure.object, "mjd": exposure.mjd, "mjd_start": exposure.mjd_start, "exptime": exposure.exptime,
+        "channel": result.channel, "kind": exposure.kind, "band_id": band_id,
+        "camera_id": cameras.camera_ids[result.camera], "object": exposure.object,
+        "mjd": exposure.mjd, "mjd_start": exposure.mjd_start, "exptime": exposure.exptime,
         "mjd_tdb": place.mjd_tdb, "earth_x": x, "earth_y": y, "earth_z": z,
         "night": _night(exposure.mjd, cameras.descriptions[result.camera].longitude),
         "sun_altitude": place.sun_altitude, "nx": result.nx, "ny": result.ny,

@@ -6,14 +6,23 @@ import functools
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from photodb.errors import FrameError, NothingMatched, UsageError
 from photodb.images.cards import SCALES
 from photodb.images.fits import SUFFIXES, file_hash, is_frame_name
 from photodb.images.headers import CameraDescription
-from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, measure_file, scan
+from photodb.images.pipeline import (
+    FrameFailure,
+    FrameResult,
+    PixelSettings,
+    Scanned,
+    failure_of,
+    measure_file,
+    scan,
+)
+from photodb.images.rawfiles import tell_raw_files
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
 
@@ -76,22 +85,22 @@ class IngestReport:
         return "partial" if self.n_rejected else "done"
 
 
-def find_files(paths: Iterable[Path]) -> tuple[list[Path], int]:
-    """Return the frames among paths, folders searched for FITS names; and how many other files the folders hold.
+def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the frames among paths, folders searched for FITS names; and the other files that the folders hold.
 
     Raises
     ------
     UsageError : a path does not exist.
     """
     found: dict[Path, None] = {}
-    ignored = 0
+    ignored: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             for entry in sorted(p for p in path.rglob("*") if p.is_file()):
                 if is_frame_name(entry):
                     found[entry.resolve()] = None
                 else:
-                    ignored += 1
+                    ignored.append(entry)
         elif path.exists():
             found[path.resolve()] = None
         else:
@@ -116,14 +125,19 @@ def ingest(
     settings, progress = settings or IngestSettings(), progress or Silent()
     began = time.perf_counter()
     report = IngestReport()
-    files, report.n_ignored = find_files(paths)
+    files, ignored = find_files(paths)
+    report.n_ignored = len(ignored)
+    raw = tell_raw_files(ignored)
     known = _descriptions(db, settings.camera)
     report.n_files = len(files)
     if not files:
         where = ", ".join(str(p) for p in paths)
         raise NothingMatched(
-            f"no frame in {where}: {report.n_ignored} other files there; names end in {', '.join(SUFFIXES)}"
+            f"no frame in {where}: {report.n_ignored} other files there{raw and f' ({raw})'}; names end in "
+            f"{', '.join(SUFFIXES)}"
         )
+    if raw:
+        progress.message(f"{report.n_ignored} files ignored, {raw}")
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)
@@ -185,13 +199,25 @@ def _ingest_files(
     cameras = settle_cameras(db, run.run_id, scanned, report.assumed, workers)
     for text in report.assumed:
         progress.message(text)
-    scanned = [cameras.settled(s) for s in scanned]
+    scanned = _each_channel(db, [cameras.settled(s) for s in scanned])
     progress.start(len(scanned) + len(failures), "ingest")
     for failure in failures:
         _note(report, failure.path, write_failure(db, run.run_id, failure))
         progress.advance(1, failure.path.name)
     _measure_and_write(db, run, workers, scanned, cameras, settings, report, progress)
     progress.finish()
+
+
+def _each_channel(db: Database, scanned: list[Scanned]) -> list[Scanned]:
+    """Return a frame for each channel of each file, but those that are stored: each is written by itself."""
+    with db.begin() as conn:
+        stored = frames.stored_channels(conn, [s.file_hash for s in scanned if s.channels != ("",)])
+    return [
+        replace(s, channel=channel)
+        for s in scanned
+        for channel in s.channels
+        if channel not in stored.get(s.file_hash, ())
+    ]
 
 
 CRASH = "the process that read this file died: out of memory, or a crash in the decompressor"
@@ -223,7 +249,7 @@ def _measure_and_write(
     pixel = PixelSettings(settings.max_stars, settings.threshold, settings.box)
     placer = Placer(settings.center, settings.scale)
     work = functools.partial(measure_file, settings=pixel)
-    for result in workers.map(work, scanned, lambda s: FrameFailure(s.path, s.file_hash, "crashed", CRASH)):
+    for result in workers.map(work, scanned, lambda s: failure_of(s, "crashed", CRASH)):
         began = time.perf_counter()
         if isinstance(result, FrameResult):
             for stage, seconds in result.seconds.items():

@@ -148,10 +148,13 @@ def _camera_toml(d: CameraDescription) -> str:
     lines = ["[[camera]]", f"name = {json.dumps(d.name)}", f"match = {_inline(d.match)}"]
     for key in ("pixel_scale", "gain", "read_noise", "saturation", "linear_limit", "soft_bias", "data_section",
                 "overscan_section", "hdu", "checksum", "psf_model", "psf_grid", "aperture", "default_filter",
-                "needs_bias", "needs_dark", "needs_flat", "master_days", "build_masters"):  # fmt: skip
+                "needs_bias", "needs_dark", "needs_flat", "master_days", "build_masters",
+                "bayer"):  # fmt: skip
         value = getattr(d, key)
         if value not in (None, ""):
             lines.append(f"{key} = {json.dumps(value)}{'  #' + _how(d, key) if _how(d, key) else ''}")
+    for channel, values in d.channels.items():
+        lines += ["", f"[camera.channels.{channel}]", *(f"{key} = {value}" for key, value in values.items())]
     lines += [
         "",
         "[camera.header]  # which card holds what; a number above holds where its card is not named here",

@@ -53,10 +53,11 @@ class _AlreadyThere(Exception):
 
 def write_failure(db: Database, run_id: int, failure: FrameFailure) -> Written:
     """Write a file that cannot be used as a rejected frame."""
+    identity = f"{failure.file_hash}:{failure.channel}" if failure.channel else failure.file_hash
     values = {
-        "path": str(failure.path), "data_hash": failure.file_hash or f"path:{failure.path}",
-        "file_hash": failure.file_hash, "kind": "unknown", "status": "rejected", "reason": failure.reason,
-        "reason_code": failure.code, "run_id": run_id,
+        "path": str(failure.path), "data_hash": identity or f"path:{failure.path}",
+        "file_hash": failure.file_hash, "channel": failure.channel, "kind": "unknown", "status": "rejected",
+        "reason": failure.reason, "reason_code": failure.code, "run_id": run_id,
     }  # fmt: skip
     with db.begin() as conn:
         if frames.insert_frame(conn, values) < 0:

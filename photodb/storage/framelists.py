@@ -14,6 +14,7 @@ FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("telescope", "O", "", "t.name"),
     ("camera", "O", "", "c.name"),
     ("band", "O", "", "b.name"),
+    ("channel", "O", "", "f.channel"),
     ("kind", "O", "", "f.kind"),
     ("object", "O", "", "f.object"),
     ("mjd", "f8", "d", "f.mjd"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from photodb.core import sky
@@ -34,10 +34,24 @@ class ReferenceFrame:
     detection_id: NDArray[np.int64]  # (n,)
 
 
-def known_file_hashes(conn: Connection) -> dict[str, str]:
-    """Return the status of every file in the archive, by the hash of its bytes."""
-    query = select(frame.c.file_hash, frame.c.status).where(frame.c.file_hash != "")
-    return {row.file_hash: row.status for row in conn.execute(query)}
+N_CHANNELS = 3
+
+
+def known_file_hashes(conn: Connection) -> set[str]:
+    """Return the hashes of the files that are in the archive; of colour frames, with all their channels."""
+    whole = func.bool_or(frame.c.channel == "")
+    all_channels = func.count(frame.c.channel.distinct()) == N_CHANNELS
+    query = select(frame.c.file_hash).where(frame.c.file_hash != "").group_by(frame.c.file_hash)
+    return set(conn.scalars(query.having(or_(whole, all_channels))))
+
+
+def stored_channels(conn: Connection, file_hashes: Sequence[str]) -> dict[str, set[str]]:
+    """Return the channels that the archive has of files, by the hash of their bytes."""
+    query = select(frame.c.file_hash, frame.c.channel).where(frame.c.file_hash.in_(list(file_hashes)))
+    found: dict[str, set[str]] = {}
+    for row in conn.execute(query) if file_hashes else ():
+        found.setdefault(row.file_hash, set()).add(row.channel)
+    return found
 
 
 def forget_rejected(conn: Connection, file_hashes: Sequence[str]) -> int:

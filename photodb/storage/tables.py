@@ -438,6 +438,12 @@ frame = Table(
         nullable=False,
         server_default="pixels",
     ),
+    _text(
+        "channel",
+        "R, G or B of a colour camera, each a frame of its own; empty for others",
+        nullable=False,
+        server_default="",
+    ),
     _col("n_forced", Integer, "-", "forced measurements stored; NULL until the frame was measured so"),
     _col(
         "aperture_corrections",
