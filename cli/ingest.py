@@ -57,6 +57,11 @@ SHARED = (
         help="Brightest stars to keep of a frame.",
     ),
     click.option(
+        "--psf",
+        type=click.Choice(["moffat", "gaussian", "none"]),
+        help="Model of the point-spread function; none: apertures only. Default: as the camera says (moffat).",
+    ),
+    click.option(
         "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
     ),
 )
@@ -92,7 +97,7 @@ def frame_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def ingest(
     db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None,
     center: tuple[float, float] | None, scale: float | None, max_stars: int, threshold: float,
-    box: tuple[int, int, int, int] | None, retry: bool, dry_run: bool,
+    psf: str | None, box: tuple[int, int, int, int] | None, retry: bool, dry_run: bool,
 ) -> int:  # fmt: skip
     """Read frames (files or folders): measure, register, place on the sky, associate with sources, store.
 
@@ -104,7 +109,7 @@ def ingest(
 
     settings = IngestSettings(
         max_stars=max_stars, threshold=threshold, box=box, camera=camera, center=center, scale=scale, jobs=jobs,
-        retry=retry, dry_run=dry_run,
+        psf=psf, retry=retry, dry_run=dry_run,
     )  # fmt: skip
     report = step(db, paths, settings, TerminalProgress())
     if dry_run:

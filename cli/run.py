@@ -36,6 +36,7 @@ def run(
     center: tuple[float, float] | None,
     scale: float | None,
     max_stars: int,
+    psf: str | None,
     retry: bool,
     dry_run: bool,
     fmt: str,
@@ -54,6 +55,7 @@ def run(
         center=center,
         scale=scale,
         max_stars=max_stars,
+        psf=psf,
         retry=retry,
         dry_run=dry_run,
     )

@@ -86,6 +86,8 @@ def upgrade() -> None:
     op.add_column('frame', sa.Column('channel', sa.Text(), server_default='', nullable=False, comment='[-] R, G or B of a colour camera, each a frame of its own; empty for others'))
     op.add_column('frame', sa.Column('n_forced', sa.Integer(), nullable=True, comment='[-] forced measurements stored; NULL until the frame was measured so'))
     op.add_column('frame', sa.Column('aperture_corrections', JSONB(), nullable=True, comment='[mag] what brings each kind of photometry to the scale of the main aperture, with its error and stars'))
+    op.add_column('detection', sa.Column('psf_size', REAL(), server_default='NaN', nullable=False, comment='[-] ln of the size against that of the PSF: 0 for a star; NaN if not fitted'))
+    op.add_column('detection', sa.Column('psf_size_err', REAL(), server_default='NaN', nullable=False, comment='[-] its error'))
     op.create_table('forced',
         sa.Column('cell', sa.Integer(), nullable=False, comment='[-] HEALPix cell of order 5 of its source'),
         sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
@@ -156,6 +158,8 @@ def downgrade() -> None:
     op.drop_table('source_photometry')
     op.drop_table('frame_photometry')
     op.drop_table('forced')
+    op.drop_column('detection', 'psf_size_err')
+    op.drop_column('detection', 'psf_size')
     op.drop_column('frame', 'aperture_corrections')
     op.drop_column('frame', 'n_forced')
     op.drop_column('frame', 'channel')

@@ -30,6 +30,8 @@ NUMBERS = [
     "flux_psf",
     "flux_psf_err",
     "psf_chi2",
+    "psf_size",
+    "psf_size_err",
     "sky",
     "sky_err",
     "peak",
@@ -157,7 +159,7 @@ def detection_rows(
     rows = np.zeros(n, np.dtype(dtype))
     for name in ("mag", "mag_err"):
         rows[name] = np.nan
-    for name in ("flux_psf", "flux_psf_err", "psf_chi2"):
+    for name in ("flux_psf", "flux_psf_err", "psf_chi2", "psf_size", "psf_size_err"):
         fitted = getattr(found, name)
         rows[name] = np.nan if fitted is None else fitted
     flux, error = found.flux[:, BEST_RADIUS], found.flux_err[:, BEST_RADIUS]

@@ -41,6 +41,7 @@ class IngestSettings:
     max_stars: int = 2000
     threshold: float = 5.0  # sigmas of the matched filter
     box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+    psf: str | None = None  # moffat, gaussian or none; None: as the camera says
     camera: str | None = None  # name, whatever the header says
     center: tuple[float, float] | None = None  # deg, where headers do not tell
     scale: float | None = None  # arcsec/px
@@ -246,7 +247,7 @@ def _measure_and_write(
     db: Database, run: RecordedRun, workers: Workers, scanned: list[Scanned], cameras: Cameras,
     settings: IngestSettings, report: IngestReport, progress: Progress,
 ) -> None:  # fmt: skip
-    pixel = PixelSettings(settings.max_stars, settings.threshold, settings.box)
+    pixel = PixelSettings(settings.max_stars, settings.threshold, settings.box, settings.psf)
     placer = Placer(settings.center, settings.scale)
     work = functools.partial(measure_file, settings=pixel)
     for result in workers.map(work, scanned, lambda s: failure_of(s, "crashed", CRASH)):

@@ -47,6 +47,7 @@ def detection_rows(frame_id, n=3, sources=None, seed=()):
     rows["detection_id"] = (frame_id << NUMBER_BITS) + np.arange(n)
     rows["cell"], rows["source_id"] = (-1, -1) if sources is None else np.array(sources).T
     rows["class"] = 1
+    rows["psf_size"] = rows["psf_size_err"] = np.nan
     return rows
 
 
