@@ -6,7 +6,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from .kernels import annulus_sky
+from .annulus import annulus_sky
 
 RADII = (0.6, 0.8, 1.0, 1.4, 2.0)
 """Aperture radii in units of the main one."""
@@ -21,13 +21,18 @@ MIN_ANNULUS_PX = (6.0, 11.0)
 
 
 def local_sky(
-    data: NDArray[np.float32], bad: NDArray[np.bool_], x: NDArray, y: NDArray, aperture: float
+    data: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    x: NDArray,
+    y: NDArray,
+    aperture: float,
 ) -> NDArray:
     """Return median, noise a pixel and number of pixels (n, 3) of the annulus that goes with the main aperture (px)."""
     typical = aperture / APERTURE_FWHM
     inner = max(ANNULUS_FWHM[0] * typical, MIN_ANNULUS_PX[0])
     outer = max(ANNULUS_FWHM[1] * typical, MIN_ANNULUS_PX[1])
-    return annulus_sky(data, bad, x, y, inner, outer)
+    return annulus_sky(data, noise, bad, x, y, inner, outer)
 
 
 def aperture_fluxes(

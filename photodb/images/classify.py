@@ -14,7 +14,9 @@ from . import detect
 STAR, EXTENDED, COSMIC_RAY = 1, 2, 3
 SHARP_LIMIT = 1.9
 """Peak over neighbours, against the frame's median, above which a detection is taken for a cosmic ray."""
-SHARP_SIGMA = 2.0
+SIDES = ((5, 8, 2.0), (6, 2, 2.5), (7, 2, 2.5))
+"""Neighbours that a peak is compared with: column of `kernels.cores`, pixels, sigmas for chance. All eight tell hot
+pixels and short tracks; two opposite ones, across the track, tell long ones."""
 EXTENDED_LIMIT = 1.4
 """FWHM against the frame's, where there is no PSF."""
 EXTENDED_SIZE = 0.10
@@ -25,19 +27,19 @@ MIN_SNR = 15.0
 """Fainter objects are not told apart by their size."""
 
 
-def typical_sharpness(
-    sharp: NDArray, widths: NDArray, snr: NDArray, flags: NDArray, fwhm: float
-) -> tuple[float, float]:
-    """Return median and scatter of the sharpness (peak over neighbours) of the frame's stars."""
+def typical_sharpness(core: NDArray, widths: NDArray, snr: NDArray, flags: NDArray, fwhm: float) -> NDArray:
+    """Return median and scatter (3, 2) of the sharpness (peak over neighbours) of the frame's stars, by `SIDES`."""
     typical = (flags & (Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NEGATIVE) == 0) & (snr > MIN_SNR)
     as_wide = typical & np.isfinite(widths) & (np.abs(widths - fwhm) < 0.3 * fwhm)
     typical = as_wide if as_wide.sum() >= 5 else typical
     if typical.sum() < 5:
         typical = snr > 0
     if not typical.any():
-        return 1.0, 1.0
-    middle = np.median(sharp[typical])
-    return float(middle), float(1.4826 * np.median(np.abs(sharp[typical] - middle)))
+        return np.ones((3, 2))
+    peak = np.maximum(core[typical, 4], 1e-9)
+    told = np.array([peak / np.maximum(core[typical, column], 0.02 * peak) for column, _, _ in SIDES])
+    middle = np.median(told, axis=1)
+    return np.stack([middle, 1.4826 * np.median(np.abs(told - middle[:, None]), axis=1)], axis=1)
 
 
 def by_sharpness(
@@ -47,18 +49,17 @@ def by_sharpness(
     snr: NDArray,
     flags: NDArray,
     fwhm: float,
-    typical: tuple[float, float],
+    typical: NDArray,
 ) -> tuple[NDArray, NDArray]:
     """Return class and flags (n,) by sharpness and width against the frame's own stars; saturated ones are stars."""
-    middle, spread = typical
     saturated = flags & Flag.SATURATED != 0
-    limit = min(
-        max(SHARP_LIMIT * middle, middle + 5 * spread), max(2 * detect.HOT_SHARPNESS, SHARP_LIMIT * middle)
-    )
-    # a faint star may look sharp by chance: the peak must stand out by more than its noise and its neighbours'
-    chance = SHARP_SIGMA * noise * np.sqrt(1 + limit**2 / 8)
-    sharp = (core[:, 4] > limit * core[:, 5] + chance) & ~saturated
-    sharp |= np.isfinite(widths) & (widths < 0.45 * fwhm) & (snr > MIN_SNR) & ~saturated
+    sharp = np.isfinite(widths) & (widths < 0.45 * fwhm) & (snr > MIN_SNR)
+    for (middle, spread), (column, pixels, sigmas) in zip(typical, SIDES):
+        limit = max(SHARP_LIMIT * middle, min(middle + 5 * spread, 2 * detect.HOT_SHARPNESS))
+        # a faint star may look sharp by chance: the peak must stand out by more than its noise and its neighbours'
+        chance = sigmas * noise * np.sqrt(1 + limit**2 / pixels)
+        sharp |= core[:, 4] > limit * core[:, column] + chance
+    sharp &= ~saturated
     wide = np.isfinite(widths) & (widths > EXTENDED_LIMIT * fwhm) & (snr > MIN_SNR) & ~sharp & ~saturated
     kind = np.full(len(snr), STAR)
     kind[wide], kind[sharp] = EXTENDED, COSMIC_RAY

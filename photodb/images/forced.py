@@ -101,7 +101,7 @@ def force(
     if model is not None:
         data, fit, hit = _fit(data, sky, frame.bad, model, x, y, main, gain)
         stars_off = fit.residual
-    local = local_sky(stars_off, frame.bad, x, y, main)
+    local = local_sky(stars_off, sky.noise, frame.bad, x, y, main)
     flux, error = aperture_fluxes(data, x, y, radii, local, gain)
     level = sky.level[pixel_of(y, data.shape[0]), pixel_of(x, data.shape[1])]
     nothing = np.full(len(x), np.nan)

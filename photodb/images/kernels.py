@@ -1,7 +1,7 @@
 """The hot loops over pixels, compiled by numba and kept in its cache.
 
 All take background-subtracted float32 images indexed [y, x]; positions are (x, y) with 0 at the centre of the first
-pixel. None allocates more than its result.
+pixel.
 """
 
 from __future__ import annotations
@@ -14,35 +14,51 @@ from numba import njit
 
 @njit(cache=True, nogil=True, fastmath=True)
 def smooth(data, kernel):
-    """Convolve with a symmetric kernel along x and y; beyond the border counts as 0."""
+    """Convolve with a symmetric kernel along x and y; beyond the border counts as 0.
+
+    Rows are convolved into a ring of as many as the kernel is long, so that both passes stay in the cache.
+    """
     ny, nx = data.shape
     half = len(kernel) // 2
-    rows = np.zeros((ny, nx), np.float32)
-    for y in range(ny):
-        for x in range(min(half, nx)):
-            total = 0.0
-            for k in range(-half, half + 1):
-                if 0 <= x + k < nx:
-                    total += kernel[k + half] * data[y, x + k]
-            rows[y, x] = total
-        for x in range(max(half, nx - half), nx):
-            total = 0.0
-            for k in range(-half, half + 1):
-                if 0 <= x + k < nx:
-                    total += kernel[k + half] * data[y, x + k]
-            rows[y, x] = total
-        for k in range(-half, half + 1):
-            w = kernel[k + half]
-            for x in range(half, nx - half):
-                rows[y, x] += w * data[y, x + k]
-    out = np.zeros((ny, nx), np.float32)
-    for y in range(ny):
-        for k in range(-half, half + 1):
-            if 0 <= y + k < ny:
-                w = kernel[k + half]
+    n = 2 * half + 1
+    wide = np.zeros(nx + 2 * half, np.float32)
+    ring = np.zeros((n, nx), np.float32)
+    out = np.empty((ny, nx), np.float32)
+    middle = kernel[half]
+    for y in range(ny + half):
+        row = ring[y % n]
+        row[:] = 0.0
+        if y < ny:
+            line = data[y]
+            for x in range(nx):
+                wide[x + half] = line[x]
+            for x in range(nx):
+                row[x] = middle * wide[x + half]
+            for k in range(1, half + 1):
+                w = kernel[half + k]
                 for x in range(nx):
-                    out[y, x] += w * rows[y + k, x]
+                    row[x] += w * (wide[x + half - k] + wide[x + half + k])
+        if y >= half:
+            _add_rows(out[y - half], ring, kernel, y - half)
     return out
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_rows(target, ring, kernel, y):
+    """Sum the rows of the ring about row `y`, weighed by the kernel; rows above the frame are 0."""
+    n, nx = ring.shape
+    half = n // 2
+    middle, row = kernel[half], ring[y % n]
+    for x in range(nx):
+        target[x] = middle * row[x]
+    for k in range(1, half + 1):
+        w, below, above = kernel[half + k], ring[(y + k) % n], ring[(y - k) % n]
+        if y - k < 0:
+            for x in range(nx):
+                target[x] += w * below[x]
+        else:
+            for x in range(nx):
+                target[x] += w * (above[x] + below[x])
 
 
 @njit(cache=True, nogil=True)
@@ -130,43 +146,6 @@ def moments(data, xs, ys, sigma, adapt):
 
 
 @njit(cache=True, nogil=True)
-def annulus_sky(data, bad, xs, ys, inner, outer):
-    """Return clipped median, robust noise and pixel count of an annulus around each star (NaN below 20 pixels)."""
-    ny, nx = data.shape
-    n = len(xs)
-    out = np.full((n, 3), np.nan)
-    buffer = np.empty(int((2 * outer + 3) ** 2), np.float32)
-    deviation = np.empty_like(buffer)
-    for i in range(n):
-        m = 0
-        for y in range(max(0, int(ys[i] - outer)), min(ny, int(ys[i] + outer) + 2)):
-            dy2 = (y - ys[i]) ** 2
-            for x in range(max(0, int(xs[i] - outer)), min(nx, int(xs[i] + outer) + 2)):
-                r2 = (x - xs[i]) ** 2 + dy2
-                if inner * inner <= r2 <= outer * outer and not bad[y, x]:
-                    buffer[m] = data[y, x]
-                    m += 1
-        if m < 20:
-            continue
-        middle = spread = np.float32(0.0)
-        for _ in range(5):
-            middle = np.median(buffer[:m])
-            for k in range(m):
-                deviation[k] = abs(buffer[k] - middle)
-            spread = np.float32(1.4826) * np.median(deviation[:m])
-            kept = 0
-            for k in range(m):
-                if abs(buffer[k] - middle) <= np.float32(3.0) * spread:
-                    buffer[kept] = buffer[k]
-                    kept += 1
-            if kept == m or kept < 20:
-                break
-            m = kept
-        out[i, 0], out[i, 1], out[i, 2] = middle, spread, m
-    return out
-
-
-@njit(cache=True, nogil=True)
 def count_bad(bad, xs, ys, radius):
     """Count the bad pixels whose centres lie within `radius` of each star."""
     ny, nx = bad.shape
@@ -184,11 +163,12 @@ def cores(raw, data, bad, xs, ys, reach, level):
     """Look at each star's core in the raw frame.
 
     Returns the highest raw count within `reach`, the pixels at or above `level`, the bad pixels, the sharpness (the
-    peak over the mean of its eight neighbours, background taken off), the peak and that mean.
+    peak over the mean of its eight neighbours, background taken off), the peak and that mean; then the least mean of
+    two opposite neighbours, among the two pairs along the axes and among the two along the diagonals.
     """
     ny, nx = data.shape
     n = len(xs)
-    out = np.zeros((n, 6))
+    out = np.zeros((n, 8))
     for i in range(n):
         px, py = round(xs[i]), round(ys[i])
         top, saturated, broken = -1e30, 0, 0
@@ -217,4 +197,11 @@ def cores(raw, data, bad, xs, ys, reach, level):
             around = (around - best) / 8.0
         out[i, 3] = best / around if best > 0.0 and around > 0.02 * best else 50.0
         out[i, 4], out[i, 5] = best, around
+        if 1 <= bx < nx - 1 and 1 <= by < ny - 1:
+            out[i, 6] = 0.5 * min(data[by, bx - 1] + data[by, bx + 1], data[by - 1, bx] + data[by + 1, bx])
+            out[i, 7] = 0.5 * min(
+                data[by - 1, bx - 1] + data[by + 1, bx + 1], data[by - 1, bx + 1] + data[by + 1, bx - 1]
+            )
+        else:
+            out[i, 6], out[i, 7] = best, best
     return out

@@ -19,6 +19,9 @@ from .psf import PsfModel
 from .reduce import ReducedFrame
 from .starflags import blend_flags, pixel_flags, pixel_of
 
+WANDER = 0.35
+"""Farthest that a windowed centroid may lie from its peak, in FWHM: beyond, it has run to a neighbour."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -70,7 +73,7 @@ def measure(
     if len(found) == 0:
         raise FrameError("no_stars", f"no star above {threshold:g} sigma (noise {sky.rms:.3g} ADU a pixel)")
     aperture = aperture or APERTURE_FWHM * fwhm
-    stars, sharpness = _photometry(frame, data, found, fwhm, aperture, gain)
+    stars, sharpness = _photometry(frame, data, sky.noise, found, fwhm, aperture, gain)
     made, remark = None, ""
     if psf != "none":
         image = psfphot.image_of(data, sky.noise, frame.bad, gain)
@@ -98,7 +101,7 @@ def _psf_photometry(
     image: psfphot.Image,
     stars: Detections,
     psf: PsfModel,
-    sharpness: tuple[float, float],
+    sharpness: NDArray,
     aperture: float,
     threshold: float,
     room: int,
@@ -107,7 +110,9 @@ def _psf_photometry(
     first = psfphot.first_fit(image, stars, psf)
     found = psfphot.hidden_stars(image, stars, psf, first, threshold)[:room]
     if len(found):
-        hidden, _ = _photometry(frame, first.residual, found, psf.fwhm, aperture, image.gain, sharpness)
+        hidden, _ = _photometry(
+            frame, first.residual, image.noise, found, psf.fwhm, aperture, image.gain, sharpness
+        )
         stars = _joined(stars, hidden.take(hidden.flux[:, BEST_RADIUS] > 0))
     stars = replace(stars, flags=stars.flags | _blends(stars, aperture + psf.fwhm))
     stars, fit = psfphot.last_fit(image, stars, psf, first)
@@ -141,7 +146,7 @@ def _choose(
     flux = found[:, 2] * sky.noise[found[:, 1].astype(int), found[:, 0].astype(int)]
     order = np.lexsort((-flux, ~saturated))
     found, saturated, flux, core = found[order], saturated[order], flux[order], core[order]
-    spread = np.where(saturated, np.maximum(2.5 * fwhm, 1.5 * np.sqrt(core[:, 1])), 0.9 * fwhm)
+    spread = np.where(saturated, np.maximum(2.5 * fwhm, 1.5 * np.sqrt(core[:, 1])), 0.6 * fwhm)
     keep = detect.thin(found[:, :2], spread)
     found, saturated = found[keep], saturated[keep]
     room = np.cumsum(~saturated) <= max_stars
@@ -151,28 +156,30 @@ def _choose(
 def _photometry(
     frame: ReducedFrame,
     data: NDArray,
+    noise: NDArray,
     found: NDArray,
     fwhm: float,
     aperture: float,
     gain: float,
-    sharpness: tuple[float, float] | None = None,
-) -> tuple[Detections, tuple[float, float]]:
+    sharpness: NDArray | None = None,
+) -> tuple[Detections, NDArray]:
     """Measure the stars found; returns them and the typical sharpness, measured here unless given."""
     sigma = fwhm / detect.FWHM_PER_SIGMA
     shape = moments(data, found[:, 0], found[:, 1], sigma, False)
     good = np.isfinite(shape[:, 0]) & (
-        np.hypot(shape[:, 0] - found[:, 0], shape[:, 1] - found[:, 1]) < max(1.5, fwhm)
+        np.hypot(shape[:, 0] - found[:, 0], shape[:, 1] - found[:, 1]) < max(1.0, WANDER * fwhm)
     )
     x, y = np.where(good, shape[:, 0], found[:, 0]), np.where(good, shape[:, 1], found[:, 1])
     radii = np.array(RADII) * aperture
-    local = local_sky(data, frame.bad, x, y, aperture)
+    local = local_sky(data, noise, frame.bad, x, y, aperture)
     flux, flux_err = aperture_fluxes(data, x, y, radii, local, gain)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
     flags = pixel_flags(frame, x, y, core, radii[BEST_RADIUS])
     flags[~(flux[:, BEST_RADIUS] > 0)] |= Flag.NEGATIVE
     snr = flux[:, BEST_RADIUS] / flux_err[:, BEST_RADIUS]
     widths = detect.FWHM_PER_SIGMA * np.sqrt(np.maximum(0.5 * (shape[:, 2] + shape[:, 3]), 0))
-    sharpness = sharpness or typical_sharpness(core[:, 3], widths, snr, flags, fwhm)
+    if sharpness is None:
+        sharpness = typical_sharpness(core, widths, snr, flags, fwhm)
     kind, flags = by_sharpness(core, widths, local[:, 1], snr, flags, fwhm, sharpness)
     error = np.where(snr > 0, sigma / np.maximum(snr, 0.1), np.nan)
     xx, yy, xy = shape[:, 2], shape[:, 3], shape[:, 4]
@@ -183,7 +190,7 @@ def _photometry(
         x=x, y=y, x_err=error, y_err=error, flux=flux, flux_err=flux_err,
         sky=local[:, 0] * gain, sky_err=local[:, 1] * gain, peak=core[:, 0], fwhm=widths,
         ellipticity=1 - minor / major, theta=np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)),
-        sharpness=core[:, 3] / sharpness[0], kind=kind, flags=flags,
+        sharpness=core[:, 3] / sharpness[0, 0], kind=kind, flags=flags,
     )  # fmt: skip
     return ones, sharpness
 

@@ -20,7 +20,7 @@ def pixel_flags(
 
     Parameters
     ----------
-    core : (n, 6) as `kernels.cores` gives.
+    core : (n, 8) as `kernels.cores` gives.
     radius : px, of the main aperture.
     """
     ny, nx = frame.data.shape
