@@ -22,6 +22,10 @@ MATCHED = 0.7
 of stars above S/N 20 in a crowded frame it finds .93 instead of .91, and loses 2 % of the significance."""
 MESH = 64
 START_FWHM = 3.0
+NEW_FWHM = 0.6
+"""A star found on a residual image lies at least so far from every known one."""
+MIRROR_FWHM, MIRROR_SHARE = 3.0, 0.5
+"""How far a star's remains reach, and how high both sides of it are of each other."""
 HOT_SHARPNESS = 4.5
 """Peak over the mean of its eight neighbours of a star of FWHM 1.6 px; what is sharper is no star."""
 FWHM_LIMITS = (1.3, 40.0)
@@ -87,6 +91,49 @@ def listed(
     x, y, s = peaks(filtered, noise, threshold, border)
     order = np.argsort(-s, kind="stable")
     return np.stack([x, y, s], axis=1)[order].astype(float)
+
+
+def left_over(
+    residual: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    x: NDArray,
+    y: NDArray,
+    fwhm: float,
+    threshold: float,
+    border: int = 2,
+) -> NDArray:
+    """Return x, y, significance (n, 3) of stars that stand out where the stars at `x`, `y` were taken off.
+
+    What an imperfect or too narrow model leaves of a star (rings, the two ends of a galaxy) looks alike on both sides
+    of it; a companion stands on one side. So peaks whose mirror image about a known star stands out too are left out.
+
+    Parameters
+    ----------
+    residual : (ny, nx) ADU, after subtraction; 0 where a pixel cannot be used.
+    noise : (ny, nx) ADU, photons of the subtracted stars and the error of the model included.
+    x, y : (k,) px of the subtracted stars.
+    """
+    filtered, noise = matched(residual, noise, fwhm)
+    found = listed(filtered, noise, threshold, border)
+    if not len(found) or not len(x):
+        return found
+    near = cKDTree(np.column_stack([x, y])).query_ball_point(found[:, :2], MIRROR_FWHM * fwhm)
+    mirrored = [
+        max((_height(filtered, 2 * x[j] - p[0], 2 * y[j] - p[1]) for j in js), default=-np.inf)
+        for p, js in zip(found, near)
+    ]
+    own = filtered[found[:, 1].astype(int), found[:, 0].astype(int)]
+    keep = np.array(mirrored) < MIRROR_SHARE * own
+    alone = keep & (cKDTree(np.column_stack([x, y])).query(found[:, :2])[0] > NEW_FWHM * fwhm)
+    found = found[alone]
+    return found[thin(found[:, :2], np.full(len(found), fwhm))]
+
+
+def _height(image: NDArray, x: float, y: float) -> float:
+    """Return the highest of the 3x3 pixels about a place; -inf off the frame."""
+    i, j = round(x), round(y)
+    part = image[max(0, j - 1) : max(0, j + 2), max(0, i - 1) : max(0, i + 2)]
+    return float(part.max()) if part.size else -np.inf
 
 
 def noise_growth(filtered: NDArray[np.float32], noise: NDArray[np.float32], step: int = 5) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..core.columns import Detections
 from ..core.flags import Flag
@@ -29,8 +28,6 @@ UNFIT = (
 """Stars with any of these do not make a function."""
 MODEL_ERROR = 0.1
 """Share of a subtracted star that may be left of it without being another star."""
-NEW_FWHM = 0.6
-"""A star found on the residual lies at least so far from every known one."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +87,7 @@ def hidden_stars(image: Image, stars: Detections, psf: PsfModel, fit: PsfFit, th
         + (np.float32(MODEL_ERROR) * fit.model) ** 2
     )
     residual = np.where(image.bad, np.float32(0), fit.residual)
-    found = detect.candidates(residual, noise, psf.fwhm, threshold)
-    if not len(found):
-        return found[:, :2]
-    distance, _ = cKDTree(np.column_stack([stars.x, stars.y])).query(found[:, :2])
-    found = found[distance > NEW_FWHM * psf.fwhm]
-    return found[detect.thin(found[:, :2], np.full(len(found), psf.fwhm))][:, :2]
+    return detect.left_over(residual, noise, stars.x, stars.y, psf.fwhm, threshold)[:, :2]
 
 
 def last_fit(
