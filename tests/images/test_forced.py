@@ -1,0 +1,131 @@
+"""Forced photometry on simulated skies with known truth: at the photon limit, unbiased, over field, flip and pairs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.pixels_forced import forced_frame, forced_night, light_curves
+from benchmarks.pixels_score import average, know, reduced, score_flip, score_flux
+from photodb.core.flags import Flag
+from photodb.images.forced import Targets, force, refined_places
+from photodb.images.measure import measure
+from photodb.simulate.pixels import PixelCamera, pixel_frame, pixel_sky, standard_night
+
+CAMERA = PixelCamera(nx=836, ny=632)
+N_STARS = 1870
+"""The density of 7,500 stars on a frame of 1676x1266."""
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Scores of two frames of each of five skies: a plain one and one after the flip."""
+    told = []
+    for seed in (11, 12, 13, 14, 15):
+        night = forced_night(seed, (1, 8), CAMERA, N_STARS)
+        told += [score_flux(t, f.flux_psf, f.flux_psf_err) for t, f in zip(night.truths, night.forced)]
+    return average(told)
+
+
+def test_isolated_stars_are_measured_near_the_bound(scores):
+    assert scores["rms 15-60"] < 1.25 and scores["rms 60-200"] < 1.6 and scores["rms 200-500"] < 2.5
+    assert scores["rms 5-8"] < 1.25 and scores["rms 8-15"] < 1.25
+
+
+def test_told_errors_are_true(scores):
+    for name in ("pull 5-8", "pull 8-15", "pull 15-60"):
+        assert 0.8 < scores[name] < 1.3, (name, scores[name])
+
+
+def test_faint_stars_are_not_biased(scores):
+    assert abs(scores["bias 5-8"]) < 20 and abs(scores["bias 8-15"]) < 15 and abs(scores["bias 15-60"]) < 10
+
+
+def test_there_is_no_trend_over_the_field(scores):
+    assert scores["trend low"] > -10 and scores["trend high"] < 10
+
+
+def test_close_pairs_are_told_apart(scores):
+    assert abs(scores["pair bias"]) < 15 and scores["pair rms"] < 35
+
+
+def test_a_meridian_flip_moves_no_bright_star():
+    night = forced_night(21, (1, 3, 8, 9), CAMERA, N_STARS)
+    mags, snr = light_curves(night)
+    bright = np.isfinite(mags).all(axis=0)
+    bright[bright] = snr[:, bright].mean(axis=0) > 100
+    assert bright.sum() > 8
+    assert score_flip(mags, np.array([False, False, True, True]), bright) < 12
+
+
+def test_order_of_the_sources_changes_nothing():
+    truth = know(pixel_frame(pixel_sky(31, N_STARS, CAMERA), standard_night(31)[0], 31))
+    frame, gain = reduced(truth.frame), CAMERA.gain
+    found = measure(frame, gain, max_stars=5000)
+    d = found.detections
+    order = np.random.default_rng(1).permutation(len(d))
+    results = []
+    for rows in (np.arange(len(d)), order):
+        targets = Targets(d.x[rows], d.y[rows], d.x[rows], d.y[rows], np.full(len(d), 50.0))
+        results.append(force(frame, targets, found.psf, np.array(found.radii), gain))
+    off = (results[1].flux_psf - results[0].flux_psf[order]) / results[0].flux_psf_err[order]
+    assert np.nanmax(np.abs(off)) < 0.1
+    assert (results[1].flags == results[0].flags[order]).all()
+
+
+def test_negative_fluxes_are_kept_and_empty_places_measure_zero():
+    truth = know(pixel_frame(pixel_sky(41, N_STARS, CAMERA), standard_night(41)[0], 41))
+    frame, gain = reduced(truth.frame), CAMERA.gain
+    found = measure(frame, gain, max_stars=5000)
+    rng = np.random.default_rng(2)
+    d = found.detections
+    x, y = rng.uniform(20, CAMERA.nx - 21, 3000), rng.uniform(20, CAMERA.ny - 21, 3000)
+    far = np.min(np.hypot(x[:, None] - truth.x, y[:, None] - truth.y) + 0 * truth.flux, axis=1) > 8
+    nan, zero = np.full(far.sum(), np.nan), np.zeros(far.sum())
+    targets = Targets(
+        np.append(d.x, x[far]), np.append(d.y, y[far]), np.append(d.x, nan), np.append(d.y, nan),
+        np.append(np.full(len(d), 50.0), zero),
+    )  # fmt: skip
+    result = force(frame, targets, found.psf, np.array(found.radii), gain)
+    empty = slice(len(d), None)
+    pull = (result.flux_psf / result.flux_psf_err)[empty]
+    assert np.isfinite(pull).mean() > 0.99  # cosmic rays and hot pixels take the rest
+    pull = pull[np.isfinite(pull)]
+    assert (pull < 0).mean() > 0.3
+    assert 0.8 < 1.4826 * np.median(np.abs(pull - np.median(pull))) < 1.25
+    assert abs(np.median(pull)) < 0.3
+
+
+def test_a_saturated_star_a_masked_one_and_one_at_the_edge_say_so():
+    camera = replace(CAMERA, saturation=12000.0)
+    truth = know(pixel_frame(pixel_sky(51, N_STARS, camera), standard_night(51)[0], 51), border=0)
+    result, _ = forced_frame(truth)
+    told = np.isfinite(result.x)
+    assert (result.flags[told & truth.saturated] & Flag.SATURATED != 0).all() and truth.saturated.sum() > 3
+    edge = told & ((truth.x < 2) | (truth.y < 2))
+    assert edge.any() and (result.flags[edge] & Flag.EDGE != 0).all()
+
+
+def test_places_follow_the_frame_and_lean_on_own_centroids_when_bright():
+    rng = np.random.default_rng(4)
+    n = 400
+    x, y = rng.uniform(0, 999, n), rng.uniform(0, 799, n)
+    bend_x = 0.8 + 0.5 * ((x - 500) / 500) ** 2
+    snr = 10 ** rng.uniform(0.5, 3, n)
+    own = 3.0 / 2.3548 / snr
+    shift = 0.05 * rng.normal(size=(2, n))  # what the archive's places are off
+    seen = np.stack([x + bend_x, y - 0.4]) + own * rng.normal(size=(2, n))
+    targets = Targets(
+        x + shift[0], y + shift[1], *np.where(snr > 6, seen, np.nan), np.where(snr > 6, snr, 0.0)
+    )
+    px, py = refined_places(targets, (800, 1000), 3.0)
+    off = np.hypot(px - x - bend_x, py - y + 0.4)
+    assert np.median(off[snr < 10]) < 0.08 and np.median(off[snr > 200]) < 0.015
+
+
+def test_without_bright_stars_the_predicted_places_stand():
+    targets = Targets(
+        *(np.array([5.0, 9.0]) for _ in range(2)), *(np.full(2, np.nan) for _ in range(2)), np.zeros(2)
+    )
+    px, _ = refined_places(targets, (30, 30), 3.0)
+    assert (px == [5.0, 9.0]).all()
