@@ -64,20 +64,21 @@ def demo(
 def write_plots(db: Any, report: DemoReport) -> list[Path]:
     """Write the plots below the folder of the demonstration; return their paths."""
     from photodb.plots import coverage, lightcurve, noise, quality, residuals, shifts, style, zeropoints
-    from photodb.steps import ask, figures, judge
+    from photodb.steps import ask, figures, judge, limits, suggest
 
     folder = report.directory / "plots"
     folder.mkdir(exist_ok=True)
     every = judge.FrameFilter(kind="science")
+    found = limits.quality_columns(db, every)
     drawn = {
         "noise": noise.noise_figure(figures.noise_columns(db)),
         "zeropoints": zeropoints.zero_points_figure(figures.zero_point_columns(db)),
         "residuals": residuals.residuals_figure(figures.residual_columns(db)),
         "coverage": coverage.coverage_figure(figures.coverage_columns(db)),
         "quality": quality.quality_figure(
-            judge.frame_columns(db, every, judge.QUALITY_COLUMNS), title="image quality"
+            found, suggest.suggested_limits(found, limits.Limits()), "image quality"
         ),
-        "shifts": shifts.shifts_figure(judge.frame_columns(db, every, judge.SHIFT_COLUMNS)),
+        "shifts": shifts.shifts_figure(limits.shift_columns(db, every)),
     }
     for v in report.comparison.variables:
         if v.rank:

@@ -12,6 +12,7 @@ import click
 
 from photodb.storage.engine import Database
 
+from .areas import AREA_OPTIONS, AreaCommand
 from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
 from .numbers import Finite
 from .position import Angle
@@ -20,15 +21,6 @@ MOST_TOLD = 20
 LONGEST = 300
 SKELETON = "[telescope]"
 """How the description to fill in begins, on a line of its own in the reason."""
-
-
-def _check_box(
-    ctx: click.Context, param: click.Parameter, box: tuple[int, int, int, int] | None
-) -> tuple[int, int, int, int] | None:
-    """Refuse a box without pixels."""
-    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
-        raise click.BadParameter(f"{' '.join(map(str, box))}: X0 < X1 and Y0 < Y1 are needed", ctx, param)
-    return box
 
 
 SHARED = (
@@ -64,6 +56,7 @@ SHARED = (
     click.option(
         "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
     ),
+    *AREA_OPTIONS,
 )
 
 
@@ -74,7 +67,7 @@ def frame_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command()
+@click.command(cls=AreaCommand)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @frame_options
 @click.option(
@@ -84,20 +77,13 @@ def frame_options(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Significance of a detection, sigmas.",
 )
-@click.option(
-    "--box",
-    nargs=4,
-    type=click.IntRange(min=0),
-    callback=_check_box,
-    metavar="X0 Y0 X1 Y1",
-    help="Part of the frame for the dynamic range, pixels.",
-)
 @dry_run_option
 @pass_database
 def ingest(
     db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None,
     center: tuple[float, float] | None, scale: float | None, max_stars: int, threshold: float,
-    psf: str | None, box: tuple[int, int, int, int] | None, retry: bool, dry_run: bool,
+    psf: str | None, box: tuple[int, int, int, int] | None, masks: tuple[tuple[int, int, int, int], ...],
+    retry: bool, dry_run: bool,
 ) -> int:  # fmt: skip
     """Read frames (files or folders): measure, register, place on the sky, associate with sources, store.
 
@@ -108,8 +94,8 @@ def ingest(
     from photodb.steps.ingest import ingest as step
 
     settings = IngestSettings(
-        max_stars=max_stars, threshold=threshold, box=box, camera=camera, center=center, scale=scale, jobs=jobs,
-        psf=psf, retry=retry, dry_run=dry_run,
+        max_stars=max_stars, threshold=threshold, box=box, masks=masks, camera=camera, center=center,
+        scale=scale, jobs=jobs, psf=psf, retry=retry, dry_run=dry_run,
     )  # fmt: skip
     report = step(db, paths, settings, TerminalProgress())
     if dry_run:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .areas import AreaCommand
 from .common import (
     EXIT_PARTIAL,
     TerminalProgress,
@@ -20,7 +21,7 @@ from .common import (
 from .ingest import frame_options, tell_rejected
 
 
-@click.command()
+@click.command(cls=AreaCommand)
 @pass_database
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
 @frame_options
@@ -38,6 +39,8 @@ def run(
     max_stars: int,
     psf: str | None,
     retry: bool,
+    box: Any,
+    masks: Any,
     dry_run: bool,
     fmt: str,
 ) -> None:
@@ -57,6 +60,8 @@ def run(
         max_stars=max_stars,
         psf=psf,
         retry=retry,
+        box=box,
+        masks=masks,
         dry_run=dry_run,
     )
     report = run_steps(db, paths, RunSettings(ingest=chosen), TerminalProgress())

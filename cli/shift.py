@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from .common import dry_run_option, format_option, message, pass_database
-from .frame import filter_options, tell
+from .frame import selection_options, tell
+from .numbers import Finite
 from .qa import plot_file
+
+LIMITS = (
+    ("max_shift", "PX", "Most shift against the reference frame."),
+    ("max_jump", "PX", "Most by which a shift differs from those of the frames before and after it."),
+    ("max_rms", "PX", "Most residual of the registration."),
+    ("max_rotation", "DEG", "Most rotation, from the nearest multiple of 180 degrees."),
+    ("min_stars", "N", "Fewest stars of the registration."),
+)
+
+
+def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for each limit of the registration, passed by its name."""
+    for name, unit, text in reversed(LIMITS):
+        kind = click.INT if name == "min_stars" else Finite()
+        option = "--" + name.replace("_", "-")
+        function = click.option(option, name, type=kind, metavar=unit, help=text)(function)
+    return function
 
 
 @click.group()
@@ -19,52 +38,55 @@ def shift() -> None:
 @shift.command()
 @pass_database
 @plot_file
-@filter_options
-@click.option("--max-rms", type=float, metavar="PX", help="Draw this limit of the residual.")
-def plot(
-    db: Any, output: str, camera: str | None, band: str | None, night: int | None, max_rms: float | None
-) -> None:
-    """Plot shift in x and y, rotation and residual of each frame by time."""
+@limit_options
+@click.option("--suggest", is_flag=True, help="Draw the limits that the frames suggest, where none is given.")
+@selection_options
+def plot(db: Any, output: str, suggest: bool, chosen: dict[str, Any], **limits: Any) -> None:
+    """Plot shift in x and y, rotation and residual of each frame by time, with the limits."""
     from photodb.plots import style
     from photodb.plots.shifts import shifts_figure
-    from photodb.steps.judge import SHIFT_COLUMNS, FrameFilter, ShiftLimits, frame_columns
+    from photodb.steps.judge import FrameFilter
+    from photodb.steps.limits import SHIFT, ShiftLimits, shift_columns
+    from photodb.steps.suggest import suggested_limits
 
-    ShiftLimits(max_rms=max_rms)  # refuses what is no limit
-    frames = frame_columns(db, FrameFilter(None, camera, band, night, "science"), SHIFT_COLUMNS)
-    message(f"wrote {style.save(shifts_figure(frames, max_rms), output)}: {len(frames['mjd'])} frames")
+    given = ShiftLimits(**limits)  # refuses what is no limit
+    frames = shift_columns(db, FrameFilter(**chosen))
+    limits = suggested_limits(frames, given, SHIFT) if suggest else limits
+    message(f"wrote {style.save(shifts_figure(frames, limits), output)}: {len(frames['mjd'])} frames")
 
 
 @shift.command()
 @pass_database
 @click.argument("frames", metavar="[FRAME]...", nargs=-1)
-@click.option("--max-shift", type=float, metavar="PX", help="Reject frames that moved farther.")
-@click.option("--max-rms", type=float, metavar="PX", help="Reject frames with a larger residual.")
-@click.option("--max-rotation", type=float, metavar="DEG", help="Reject frames that turned more.")
-@filter_options
+@limit_options
+@click.option("--auto", is_flag=True, help="Apply the limits that the frames suggest, where none is given.")
+@selection_options
 @dry_run_option
 @format_option()
 def reject(
     db: Any,
     frames: tuple[str, ...],
-    max_shift: float | None,
-    max_rms: float | None,
-    max_rotation: float | None,
-    camera: str | None,
-    band: str | None,
-    night: int | None,
+    auto: bool,
+    chosen: dict[str, Any],
     dry_run: bool,
     fmt: str,
+    **limits: Any,
 ) -> None:
     """Reject FRAMES whose shift is wrong, or all that break a limit.
 
-    'photodb frame restore' takes it back.
+    'photodb frame restore --last' takes it back.
     """
     from photodb.steps import judge
+    from photodb.steps.limits import SHIFT, ShiftLimits, beyond_shift_limits
+    from photodb.steps.suggest import auto_reasons
 
+    given, selection = ShiftLimits(**limits), judge.FrameFilter(**chosen)
+    told: Callable[[str], None] = message
     if frames:
         reasons = dict.fromkeys(judge.find_frames(db, frames), "wrong shift, by hand")
+    elif auto:
+        reasons = auto_reasons(db, selection, given, told, SHIFT)
     else:
-        limits = judge.ShiftLimits(max_shift, max_rms, max_rotation)
-        chosen = judge.FrameFilter(camera=camera, band=band, night=night)
-        reasons = judge.beyond_shift_limits(db, chosen, limits)
-    tell(judge.reject(db, reasons, "shift", "shift reject", dry_run), fmt)
+        reasons = beyond_shift_limits(db, selection, given)
+    settings = {"auto": auto, "limits": limits, "filter": chosen}
+    tell(judge.reject(db, reasons, judge.BY_SHIFT, "shift reject", dry_run, settings), fmt)

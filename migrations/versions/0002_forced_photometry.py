@@ -1,4 +1,4 @@
-"""Forced photometry, aperture corrections, the kind of photometry of each light curve; masters with their pixels.
+"""Forced photometry and its kinds; masters with their pixels; quality measured again, rejections each by itself.
 
 Revision ID: 0002
 Revises: 0001
@@ -79,6 +79,55 @@ def _make_view(select: str, comments: tuple[tuple[str, str], ...]) -> None:
         op.execute(f"COMMENT ON COLUMN calibrated.{column} IS '{quoted}'")
 
 
+JUDGEMENTS = "Every judgement of a frame after ingest; a frame is rejected while one of its rejections stands."
+JUDGEMENTS_BEFORE = "Every change of a frame's status after ingest, so that it can be undone."
+
+RESTORED_BEFORE = """
+UPDATE frame_judgement j SET withdrawn_run_id = (
+  SELECT a.run_id FROM frame_judgement a WHERE a.frame_id = j.frame_id AND a.status = 'accepted'
+  AND a.frame_judgement_id > j.frame_judgement_id ORDER BY a.frame_judgement_id LIMIT 1)
+WHERE j.status = 'rejected'
+"""
+
+
+def _quality() -> None:
+    op.create_table('frame_quality',
+        sa.Column('frame_quality_id', sa.BigInteger(), autoincrement=True, nullable=False, comment='[-] key; the newest of a frame counts'),
+        sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
+        sa.Column('box', ARRAY(sa.Integer()), nullable=True, comment='[px] x0, y0, x1, y1 of the part of the dynamic range; NULL for the frame'),
+        sa.Column('masks', ARRAY(sa.Integer()), server_default='{}', nullable=False, comment='[px] x0, y0, x1, y1 of each part left out, one after the other'),
+        sa.Column('data_min', REAL(), nullable=False, comment='[ADU] low end of the dynamic range (0.1 percentile)'),
+        sa.Column('data_max', REAL(), nullable=False, comment='[ADU] high end of the dynamic range'),
+        sa.Column('dynamic_range', REAL(), nullable=False, comment='[ADU] data_max - data_min'),
+        sa.Column('nonuniformity', REAL(), nullable=False, comment='[ADU] spread of the medians over nine areas, masked parts left out'),
+        sa.Column('measured_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='[time] when'),
+        sa.Column('run_id', sa.BigInteger(), nullable=True, comment='[-] run that wrote the row'),
+        sa.ForeignKeyConstraint(['frame_id'], ['frame.frame_id'], name=op.f('frame_quality_frame_id_fkey'), ondelete='CASCADE'),
+        sa.ForeignKeyConstraint(['run_id'], ['run.run_id'], name=op.f('frame_quality_run_id_fkey')),
+        sa.PrimaryKeyConstraint('frame_quality_id', name=op.f('frame_quality_pkey')),
+        comment='Dynamic range and uniformity of a frame measured again after ingest, over other parts of it.'
+    )
+    op.create_index('frame_quality_frame_id_idx', 'frame_quality', ['frame_id'], unique=False)
+    op.create_index('frame_quality_run_id_idx', 'frame_quality', ['run_id'], unique=False)
+
+
+def _judgements() -> None:
+    op.add_column('frame_judgement', sa.Column('remark', sa.Text(), server_default='', nullable=False, comment='[-] reason (a remark) that the frame had before'))
+    op.add_column('frame_judgement', sa.Column('withdrawn_run_id', sa.BigInteger(), nullable=True, comment='[-] run that took this rejection back; NULL while it stands'))
+    op.create_foreign_key(op.f('frame_judgement_withdrawn_run_id_fkey'), 'frame_judgement', 'run', ['withdrawn_run_id'], ['run_id'])
+    op.create_index('frame_judgement_withdrawn_run_id_idx', 'frame_judgement', ['withdrawn_run_id'], unique=False)
+    op.create_table_comment('frame_judgement', JUDGEMENTS, existing_comment=JUDGEMENTS_BEFORE)
+    op.execute(RESTORED_BEFORE)
+
+
+def _drop_quality_and_judgements() -> None:
+    op.create_table_comment('frame_judgement', JUDGEMENTS_BEFORE, existing_comment=JUDGEMENTS)
+    op.drop_index('frame_judgement_withdrawn_run_id_idx', table_name='frame_judgement')
+    op.drop_column('frame_judgement', 'withdrawn_run_id')
+    op.drop_column('frame_judgement', 'remark')
+    op.drop_table('frame_quality')
+
+
 def upgrade() -> None:
     """Add the tables and columns of forced photometry and of masters."""
     op.execute("DROP VIEW calibrated")
@@ -145,10 +194,13 @@ def upgrade() -> None:
     op.execute("COMMENT ON TABLE light_curve_point IS 'One measurement in one solution; a partition a solution.'")
     _make_view(CALIBRATED, COMMENTS)
     _masters()
+    _quality()
+    _judgements()
 
 
 def downgrade() -> None:
-    """Drop forced photometry and masters; light curves keep the points that have a detection."""
+    """Drop all of that; light curves keep the points that have a detection."""
+    _drop_quality_and_judgements()
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")
     op.execute("COMMENT ON COLUMN light_curve_point.detection_id IS '[-] detection'")

@@ -22,6 +22,7 @@ class Flag(IntFlag):
     DUPLICATE = 1 << 9  # another detection of the frame is nearer to the same source
     UNMATCHED = 1 << 10  # belongs to no source
     UNCALIBRATED = 1 << 11  # its frame lacked a bias, dark or flat that its camera has or asks for
+    MASKED = 1 << 15  # in a part of the frame that was left out of registration and quality
     CLIPPED = 1 << 16  # left out of the solution as an outlier
     STAR_REJECTED = 1 << 17  # its star was left out of the fit of the solution (variable, or a bad chi2)
     BAD_FRAME = 1 << 18  # its frame was rejected, or has no trustworthy zero point

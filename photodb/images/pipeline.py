@@ -6,15 +6,10 @@ it never raises for a bad file. It runs under limits of memory and time.
 
 from __future__ import annotations
 
-import contextlib
-import resource
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,11 +26,9 @@ from .headers import CameraDescription, recognise
 from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
 from .pixelstats import PixelStats
-from .quality import Quality, quality
+from .quality import EVERYWHERE, Areas, Quality, quality, without_value
 from .reduce import ReducedFrame, reduce_frame
-
-SECONDS_A_FRAME = 120
-MEMORY_BYTES = 8 << 30
+from .worklimits import MEMORY_BYTES, time_limit
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class PixelSettings:
 
     max_stars: int = 2000
     threshold: float = 5.0
-    box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+    areas: Areas = EVERYWHERE  # where the quality is measured; stars in masks do not register the frame
     psf: str | None = None  # moffat, gaussian, none; None: as the camera says
 
 
@@ -102,37 +95,6 @@ class FrameResult:
     seconds: dict[str, float] = field(default_factory=dict)
     correction: Correction = NO_CORRECTION  # the masters applied
     channel: str = ""
-
-
-def limit_worker() -> None:
-    """Set a worker's limits: memory, and one thread a process."""
-    import numba
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    if soft == resource.RLIM_INFINITY or soft > limit:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    numba.set_num_threads(1)
-
-
-@contextlib.contextmanager
-def _time_limit() -> Iterator[None]:
-    """Raise FrameError after `SECONDS_A_FRAME`; a thread other than the main one has no alarm and no limit."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, _too_slow)
-    signal.alarm(SECONDS_A_FRAME)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _too_slow(_signal: int, _frame: FrameType | None) -> None:
-    raise FrameError("timeout", f"the frame took longer than {SECONDS_A_FRAME} s")
 
 
 def scan(
@@ -199,7 +161,7 @@ def read_reduced(
 def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | FrameFailure:
     """Read, reduce and measure one file."""
     try:
-        with _time_limit():
+        with time_limit():
             return _measure(scanned, settings)
     except FrameError as error:
         return failure_of(scanned, error.code, str(error))
@@ -217,7 +179,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     d = scanned.description
     frame, exposure, reduced = read_reduced(scanned.path, d, scanned.correction, watch.lap, scanned.channel)
     ny, nx = reduced.data.shape
-    measures = quality(reduced.data, settings.box)
+    measures = quality(reduced.data, settings.areas, without_value(reduced.raw))
     watch.lap("quality")
     assumed = {}
     gain = exposure.gain
@@ -239,6 +201,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
             measured = _uncalibrated(measured)
         if measured.remark:
             assumed["psf"] = measured.remark
+        settings.areas.flag(measured.detections)
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first, reduced.step)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
@@ -284,7 +247,7 @@ def force_file(job: ForcedJob) -> ForcedResult | FrameFailure:
     """Read and reduce a frame of the archive again and measure sources at their known places."""
     scanned = job.scanned
     try:
-        with _time_limit():
+        with time_limit():
             return _force(job)
     except FrameError as error:
         return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
@@ -344,7 +307,7 @@ class Sample:
 def sample_frame(scanned: Scanned, description: CameraDescription) -> Sample | FrameFailure:
     """Look at a frame's pixels to estimate gain, saturation and aperture of its camera; of a colour frame at green."""
     try:
-        with _time_limit():
+        with time_limit():
             frame, _, reduced = read_reduced(scanned.path, description, channel=scanned.channels[0])
             fwhm = frame_fwhm(reduced) if scanned.kind == "science" else float("nan")
             return Sample(channels.pixels_of(frame, reduced, description), frame.header, fwhm)

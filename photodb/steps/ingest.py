@@ -22,6 +22,7 @@ from photodb.images.pipeline import (
     measure_file,
     scan,
 )
+from photodb.images.quality import Areas, Box
 from photodb.images.rawfiles import tell_raw_files
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
@@ -40,7 +41,8 @@ class IngestSettings:
 
     max_stars: int = 2000
     threshold: float = 5.0  # sigmas of the matched filter
-    box: tuple[int, int, int, int] | None = None  # px, for the dynamic range
+    box: Box | None = None  # px, for the dynamic range
+    masks: tuple[Box, ...] = ()  # px, left out of the quality and of the stars that register frames
     psf: str | None = None  # moffat, gaussian or none; None: as the camera says
     camera: str | None = None  # name, whatever the header says
     center: tuple[float, float] | None = None  # deg, where headers do not tell
@@ -58,8 +60,7 @@ class IngestSettings:
             raise UsageError(f"scale {self.scale} arcsec/px: {SCALES[0]} to {SCALES[1]} believed")
         if self.center is not None and not (0 <= self.center[0] <= 360 and -90 <= self.center[1] <= 90):
             raise UsageError(f"center {self.center}: RA 0 to 360 and Dec -90 to 90 degrees needed")
-        if self.box is not None and not (0 <= self.box[0] < self.box[2] and 0 <= self.box[1] < self.box[3]):
-            raise UsageError(f"box {self.box}: X0 < X1 and Y0 < Y1 needed, from 0 on")
+        Areas(self.box, self.masks)  # refuses what holds no pixel
 
 
 @dataclass
@@ -247,7 +248,8 @@ def _measure_and_write(
     db: Database, run: RecordedRun, workers: Workers, scanned: list[Scanned], cameras: Cameras,
     settings: IngestSettings, report: IngestReport, progress: Progress,
 ) -> None:  # fmt: skip
-    pixel = PixelSettings(settings.max_stars, settings.threshold, settings.box, settings.psf)
+    areas = Areas(settings.box, settings.masks)
+    pixel = PixelSettings(settings.max_stars, settings.threshold, areas, settings.psf)
     placer = Placer(settings.center, settings.scale)
     work = functools.partial(measure_file, settings=pixel)
     for result in workers.map(work, scanned, lambda s: failure_of(s, "crashed", CRASH)):

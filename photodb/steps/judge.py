@@ -2,79 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from photodb.errors import NothingMatched, UsageError
-from photodb.storage import framelists, judgements, starlists
-from photodb.storage.engine import Database
+from photodb.storage import framelists, framequality, judgements, starlists
+from photodb.storage.engine import Connection, Database
 from photodb.storage.framelists import FrameFilter
+from photodb.storage.judgements import Rejection
 
 from .runs import recorded_run
 
-QUALITY_COLUMNS = (
-    "mjd",
-    "camera",
-    "status",
-    "data_min",
-    "data_max",
-    "dynamic_range",
-    "nonuniformity",
-    "fwhm",
-    "n_detections",
-)
-SHIFT_COLUMNS = ("mjd", "camera", "status", "shift_x", "shift_y", "shift_rotation", "shift_rms")
 ZERO_POINT_COLUMNS = ("mjd", "camera", "status", "solution_status", "zero_point", "gray_loss", "scatter")
 UNITS = {name: unit for name, _, unit, _ in framelists.FRAME_COLUMNS}
 """Unit of each column of a list of frames; empty for a pure number or text."""
 
 
+BY_HAND, BY_QUALITY, BY_SHIFT = "by_hand", "qa", "shift"
+"""Codes of the reasons of rejections."""
+
+
 @dataclass(frozen=True)
 class JudgeReport:
-    """What a judgement changed: new reason by frame, frames that were so, frames it refused."""
+    """What a judgement changed: new reason by frame, and what became of the other frames."""
 
     status: str
     changed: dict[int, str] = field(default_factory=dict)
-    unchanged: tuple[int, ...] = ()
-    refused: dict[int, str] = field(default_factory=dict)
+    unchanged: tuple[int, ...] = ()  # so already
+    refused: dict[int, str] = field(default_factory=dict)  # why it cannot be
+    kept: dict[int, str] = field(default_factory=dict)  # restored, but another rejection stands: its reason
+    solution_id: int = -1  # published; -1 if none
+    n_in_solution: int = 0  # frames changed that took part in it
     dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Thresholds of image quality; None means no limit."""
-
-    min_range: float | None = None  # ADU
-    max_nonuniformity: float | None = None  # ADU
-    max_fwhm: float | None = None  # px
-    max_ellipticity: float | None = None
-    min_detections: int | None = None
-
-    def __post_init__(self) -> None:
-        _check_finite(self)
-
-
-@dataclass(frozen=True)
-class ShiftLimits:
-    """Thresholds of the registration; None means no limit."""
-
-    max_shift: float | None = None  # px
-    max_rms: float | None = None  # px
-    max_rotation: float | None = None  # deg, from the nearest multiple of 180
-    min_stars: int | None = None
-
-    def __post_init__(self) -> None:
-        _check_finite(self)
-
-
-def _check_finite(limits: Limits | ShiftLimits) -> None:
-    """Refuse a limit that nothing can break."""
-    for name, limit in asdict(limits).items():
-        if limit is not None and not np.isfinite(limit):
-            raise UsageError(f"{name.replace('_', '-')} {limit}: a limit must be a finite number")
 
 
 def check_filter(db: Database, chosen: FrameFilter) -> None:
@@ -97,10 +60,8 @@ def check_filter(db: Database, chosen: FrameFilter) -> None:
 def nothing_matches(chosen: FrameFilter) -> NothingMatched:
     """Return the error that no frame fits a filter, with what it asked for."""
     words = [chosen.status or "", chosen.kind or "", "frame"]
-    asked = [f"{name} {getattr(chosen, name)}" for name in ("camera", "band", "night")]
-    asked = [
-        text for text, name in zip(asked, ("camera", "band", "night")) if getattr(chosen, name) is not None
-    ]
+    given = {name: getattr(chosen, name) for name in ("camera", "band", "night", "run")}
+    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
     of = f" of {', '.join(asked)}" if asked else ""
     return NothingMatched(
         f"no {' '.join(w for w in words if w)}{of} in the archive; see 'photodb frame list'"
@@ -145,64 +106,134 @@ def _one_name(conn: Any, name: str) -> list[int]:
 def reject(
     db: Database,
     reasons: Mapping[int, str],
-    reason_code: str = "by_hand",
+    reason_code: str = BY_HAND,
     command: str = "frame reject",
     dry_run: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> JudgeReport:
-    """Reject frames, each with its reason, in one transaction; those rejected already keep their reason."""
-    return _judge(db, dict(reasons), "rejected", reason_code, command, dry_run, lambda n: "")
+    """Reject frames, each with its reason, in one transaction.
 
-
-def restore(
-    db: Database, frame_ids: Sequence[int], command: str = "frame restore", dry_run: bool = False
-) -> JudgeReport:
-    """Accept rejected frames; those without measurements stay rejected and are told in `refused`."""
-
-    def refusal(n_detections: int) -> str:
-        return "" if n_detections else "it has no measurements: mend the file and ingest it again"
-
-    return _judge(db, dict.fromkeys(frame_ids, ""), "accepted", "", command, dry_run, refusal)
-
-
-def _judge(
-    db: Database,
-    reasons: dict[int, str],
-    status: str,
-    code: str,
-    command: str,
-    dry_run: bool,
-    refusal: Callable[[int], str],
-) -> JudgeReport:
-    if status == "rejected" and not all(reasons.values()):
+    A frame that is rejected already keeps the reason that it shows; the new rejection is kept beside it and stands by
+    itself. What ingest rejected is left alone.
+    """
+    if not all(reasons.values()):
         raise UsageError("a frame is rejected with a reason; give one with --reason")
+    plan = functools.partial(_plan_rejection, reasons=dict(reasons), code=reason_code)
     if dry_run:
         with db.begin() as conn:
-            return _plan(judgements.current(conn, list(reasons)), reasons, status, refusal, dry_run=True)
-    with recorded_run(db, command, {"frames": sorted(reasons)}, {"reason_code": code}) as run:
+            return replace(plan(conn)[0], dry_run=True)
+    told = {"reason_code": reason_code, **(settings or {})}
+    with recorded_run(db, command, {"frames": sorted(reasons)}, told) as run:
         with db.begin() as conn:
-            report = _plan(judgements.current(conn, list(reasons)), reasons, status, refusal, dry_run=False)
-            judgements.judge(conn, report.changed, status, code, run.run_id)
-        run.report.update(status=status, changed=sorted(report.changed), refused=sorted(report.refused))
+            report, todo = plan(conn)
+            judgements.reject(conn, todo, reason_code, run.run_id)
+        run.report.update(status="rejected", changed=sorted(report.changed), judged=sorted(todo))
     return report
 
 
-def _plan(
-    now: dict[int, tuple[str, str, int]],
-    reasons: dict[int, str],
-    status: str,
-    refusal: Callable[[int], str],
-    dry_run: bool,
+def _plan_rejection(
+    conn: Connection, reasons: dict[int, str], code: str
+) -> tuple[JudgeReport, dict[int, str]]:
+    """Return what a rejection will change, and the reasons to write: those of frames rejected already among them."""
+    now = judgements.current(conn, list(reasons))
+    stands = judgements.standing(conn, list(reasons))
+    judged = {r.frame_id for r in stands}
+    said = {(r.frame_id, r.reason_code, r.reason) for r in stands}
+    changed = {i: reasons[i] for i, (status, _, _) in now.items() if status == "accepted"}
+    again = {i: reasons[i] for i in now if i in judged and (i, code, reasons[i]) not in said}
+    solution_id, n_used = judgements.used_by_published(conn, list(changed))
+    unchanged = tuple(i for i in now if i not in changed)
+    report = JudgeReport(
+        "rejected", changed, unchanged, solution_id=solution_id, n_in_solution=n_used
+    )  # fmt: skip
+    return report, dict(sorted((changed | again).items()))
+
+
+def restore(
+    db: Database,
+    frame_ids: Sequence[int] | None = None,
+    command: str = "frame restore",
+    dry_run: bool = False,
+    run_id: int | None = None,
+    reason_code: str | None = None,
 ) -> JudgeReport:
-    """Sort frames into those to change, those that are so already and those that cannot be."""
-    changed, unchanged, refused = {}, [], {}
-    for frame_id, (was, reason, n_detections) in now.items():
-        if was == status:
+    """Withdraw rejections of frames: all that stand, or those of one run or one code; of all frames by default.
+
+    A frame is accepted when no rejection of it is left; else it is told in `kept`. What ingest rejected has no
+    measurements, stays rejected and is told in `refused`.
+
+    Raises
+    ------
+    NothingMatched : no rejection of that run or code stands.
+    """
+
+    def select(conn: Connection) -> tuple[JudgeReport, list[Rejection]]:
+        stands = judgements.standing(conn, frame_ids)
+        chosen = [
+            r for r in stands if run_id in (None, r.run_id) and reason_code in (None, r.reason_code)
+        ]  # fmt: skip
+        if not chosen and frame_ids is None:
+            raise _nothing_stands(stands, run_id, reason_code)
+        return _plan_restoring(conn, frame_ids, stands, chosen), chosen
+
+    if dry_run:
+        with db.begin() as conn:
+            return replace(select(conn)[0], dry_run=True)
+    arguments = {"frames": frame_ids and sorted(frame_ids), "run": run_id, "reason_code": reason_code}
+    with recorded_run(db, command, arguments, {}) as run:
+        with db.begin() as conn:
+            report, chosen = select(conn)
+            if chosen:
+                judgements.withdraw(conn, chosen, run.run_id)
+        run.report.update(
+            status="accepted", changed=sorted(report.changed), refused=sorted(report.refused),
+            kept=sorted(report.kept),
+        )  # fmt: skip
+    return report
+
+
+def last_judgement(db: Database) -> int:
+    """Return the newest run of which a rejection stands.
+
+    Raises
+    ------
+    NothingMatched : there is none.
+    """
+    with db.begin() as conn:
+        stands = judgements.standing(conn)
+    if not stands:
+        raise _nothing_stands(stands, None, None)
+    return max(r.run_id for r in stands)
+
+
+def _nothing_stands(stands: list[Rejection], run_id: int | None, code: str | None) -> NothingMatched:
+    """Say which rejections could be withdrawn."""
+    asked = f" of run {run_id}" if run_id is not None else ""
+    asked += f" of the code {code}" if code is not None else ""
+    runs = ", ".join(str(i) for i in sorted({r.run_id for r in stands})) or "none"
+    codes = ", ".join(sorted({r.reason_code for r in stands})) or "none"
+    return NothingMatched(f"no rejection{asked} stands; runs with one: {runs}; codes: {codes}")
+
+
+def _plan_restoring(
+    conn: Connection, frame_ids: Sequence[int] | None, stands: list[Rejection], chosen: list[Rejection]
+) -> JudgeReport:
+    """Sort frames into those to accept, those that stay rejected, and those that cannot be restored."""
+    ids = sorted({r.frame_id for r in chosen}) if frame_ids is None else list(frame_ids)
+    withdrawn, mine = {r.frame_judgement_id for r in chosen}, {r.frame_id for r in chosen}
+    left = {r.frame_id: r for r in reversed(stands) if r.frame_judgement_id not in withdrawn}
+    changed, unchanged, refused, kept = {}, [], {}, {}
+    for frame_id, (status, reason, _) in judgements.current(conn, ids).items():
+        if status == "accepted":
             unchanged.append(frame_id)
-        elif refusal(n_detections):
-            refused[frame_id] = f"{reason}; {refusal(n_detections)}"
+        elif frame_id in left:
+            kept[frame_id] = f"{left[frame_id].reason} (run {left[frame_id].run_id})"
+        elif frame_id in mine:
+            changed[frame_id] = ""
         else:
-            changed[frame_id] = reasons[frame_id]
-    return JudgeReport(status, changed, tuple(unchanged), refused, dry_run)
+            refused[frame_id] = f"{reason}; it has no measurements: mend the file and ingest it again"
+    solution_id, n_used = judgements.used_by_published(conn, list(changed))
+    return JudgeReport("accepted", changed, tuple(unchanged), refused, kept, solution_id, n_used)
 
 
 def describe_frame(db: Database, name: str) -> dict[str, Any]:
@@ -220,6 +251,7 @@ def describe_frame(db: Database, name: str) -> dict[str, Any]:
         assert record is not None  # found above, and frames are never deleted
         record["solutions"] = framelists.frame_terms(conn, ids[0])
         record["judgements"] = judgements.history(conn, ids[0])
+        record["quality"] = framequality.history(conn, ids[0])
     return record
 
 
@@ -244,56 +276,3 @@ def _array(column: Sequence[Any], kind: str) -> np.ndarray:
     if kind == "O":
         return np.array(["" if v is None else v for v in column], dtype=str)
     return np.array([np.nan if v is None else v for v in column], dtype=kind)
-
-
-def beyond_limits(db: Database, chosen: FrameFilter, limits: Limits) -> dict[int, str]:
-    """Return the accepted science frames that break a quality limit, each with its reason."""
-    rules = (
-        ("dynamic_range", "dynamic range", "ADU", "<", limits.min_range),
-        ("nonuniformity", "background nonuniformity", "ADU", ">", limits.max_nonuniformity),
-        ("fwhm", "FWHM", "px", ">", limits.max_fwhm),
-        ("ellipticity", "ellipticity", "", ">", limits.max_ellipticity),
-        ("n_detections", "detections", "", "<", limits.min_detections),
-    )
-    return _breakers(db, chosen, rules)
-
-
-def beyond_shift_limits(db: Database, chosen: FrameFilter, limits: ShiftLimits) -> dict[int, str]:
-    """Return the accepted science frames whose registration breaks a limit, each with the reason."""
-    rules = (
-        ("shift", "shift", "px", ">", limits.max_shift),
-        ("shift_rms", "rms of the registration", "px", ">", limits.max_rms),
-        ("turn", "rotation", "deg", ">", limits.max_rotation),
-        ("astrom_n", "stars of the astrometry", "", "<", limits.min_stars),
-    )
-    return _breakers(db, chosen, rules)
-
-
-Rule = tuple[str, str, str, str, float | None]
-
-
-def _breakers(db: Database, chosen: FrameFilter, rules: Sequence[Rule]) -> dict[int, str]:
-    """Apply rules (column, name, unit, '<' or '>', limit) to accepted science frames."""
-    rules = [rule for rule in rules if rule[4] is not None]
-    if not rules:
-        raise UsageError("no limit given; see --help for the limits that there are")
-    names = (
-        "frame_id dynamic_range nonuniformity fwhm ellipticity n_detections shift_x shift_y shift_rms "
-        "shift_rotation astrom_n"
-    )
-    values = frame_columns(db, _accepted(chosen), tuple(names.split()))
-    values["shift"] = np.hypot(values["shift_x"], values["shift_y"])
-    turn = np.abs(values["shift_rotation"]) % 180
-    values["turn"] = np.minimum(turn, 180 - turn)
-    reasons: dict[int, list[str]] = {}
-    for column, name, unit, sign, limit in rules:
-        value = values[column]
-        broken = value < limit if sign == "<" else value > limit
-        for row in np.flatnonzero(broken):
-            told = f"{name} {value[row]:.4g} {unit}".strip() + f" {sign} {limit:g}"
-            reasons.setdefault(int(values["frame_id"][row]), []).append(told)
-    return {frame_id: "; ".join(parts) for frame_id, parts in sorted(reasons.items())}
-
-
-def _accepted(chosen: FrameFilter) -> FrameFilter:
-    return FrameFilter("accepted", chosen.camera, chosen.band, chosen.night, "science", chosen.ids)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from photodb.core.flags import Flag
 from photodb.core.match import Affine, Registration
 from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
@@ -305,17 +306,17 @@ class Placer:
 
 
 def stars_of(result: FrameResult) -> NDArray[np.float64]:
-    """Return x, y of a frame's detections that may be stars, brightest first."""
+    """Return x, y of a frame's detections that may be stars, brightest first; those in masks left out."""
     assert result.measured is not None
-    found = result.measured.detections
-    keep = found.kind != COSMIC_RAY
+    found, keep = result.measured.detections, rows_of_stars(result)
     return np.column_stack([found.x[keep], found.y[keep]])
 
 
 def rows_of_stars(result: FrameResult) -> NDArray[np.intp]:
     """Return the rows of the detections that `stars_of` lists."""
     assert result.measured is not None
-    return np.flatnonzero(result.measured.detections.kind != COSMIC_RAY)
+    found = result.measured.detections
+    return np.flatnonzero((found.kind != COSMIC_RAY) & (found.flags & Flag.MASKED == 0))
 
 
 def _placed(result: FrameResult, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from photodb.errors import PhotodbError, UsageError
-from photodb.storage import runs, undo
+from photodb.storage import judgements, runs, undo
 from photodb.storage.engine import Database
 
+JUDGING = ("frame reject", "frame restore", "qa apply", "shift reject")
+"""Commands that judge frames; undoing them withdraws, or renews, the rejections."""
+
 NOT_UNDONE = {
-    "frame reject": "'photodb frame restore' takes it back",
-    "qa apply": "'photodb frame restore' takes it back",
-    "shift reject": "'photodb frame restore' takes it back",
-    "frame restore": "'photodb frame reject' takes it back",
     "solution publish": "'photodb solution publish N' publishes another, 'photodb solution list' lists them",
     "solution drop": "what it deleted is gone; 'photodb solve' makes a solution anew",
 }
@@ -27,6 +26,7 @@ NOT_UNDONE = {
 EMPTY = {
     "telescope add": "the cameras are in use, or a later description took their place; "
     "'photodb telescope add FILE.toml' describes them anew",
+    **dict.fromkeys(JUDGING, "none of its judgements stands; 'photodb frame list' shows the frames"),
     "refcat load": "the catalogue is not its own; 'photodb refcat list' lists them",
 }
 """Commands whose runs can be taken back only while rows of theirs are there, and what to do else."""
@@ -84,6 +84,8 @@ def show_run(db: Database, run_id: int) -> dict[str, Any]:
 def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]:
     """Take back what a run wrote and return the rows deleted by table; `dry_run` counts, and deletes nothing.
 
+    Judgements are not deleted: their number is that of the rejections withdrawn, or renewed.
+
     Raises
     ------
     NothingMatched
@@ -103,7 +105,8 @@ def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]
                 reasons = [f"it still runs, as process {row['pid']} on {row['host']}"]
             if reasons:
                 raise UsageError(f"run {run_id} ({row['command']}) cannot be undone: {'; '.join(reasons)}")
-            counts = undo.undo(conn, run_id)
+            n_judged = judgements.undo(conn, run_id)
+            counts = undo.undo(conn, run_id) | ({"frame_judgement": n_judged} if n_judged else {})
             if not counts and row["command"] in EMPTY:
                 raise UsageError(
                     f"run {run_id} ({row['command']}) has nothing to take back: {EMPTY[row['command']]}"

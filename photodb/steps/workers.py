@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from photodb.images.pipeline import limit_worker
+from photodb.images.worklimits import limit_worker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

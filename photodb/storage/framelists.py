@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from photodb.storage.framequality import NEWEST
+
 FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     # name, numpy type, unit, SQL
     ("frame_id", "i8", "", "f.frame_id"),
@@ -28,10 +30,10 @@ FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("ellipticity", "f4", "", "f.ellipticity"),
     ("airmass", "f4", "", "f.airmass"),
     ("background", "f4", "adu", "f.background"),
-    ("data_min", "f4", "adu", "f.data_min"),
-    ("data_max", "f4", "adu", "f.data_max"),
-    ("dynamic_range", "f4", "adu", "f.dynamic_range"),
-    ("nonuniformity", "f4", "adu", "f.nonuniformity"),
+    ("data_min", "f4", "adu", "coalesce(q.data_min, f.data_min)"),
+    ("data_max", "f4", "adu", "coalesce(q.data_max, f.data_max)"),
+    ("dynamic_range", "f4", "adu", "coalesce(q.dynamic_range, f.dynamic_range)"),
+    ("nonuniformity", "f4", "adu", "coalesce(q.nonuniformity, f.nonuniformity)"),
     ("limiting_mag", "f4", "mag", "f.limiting_mag"),
     ("zero_point", "f8", "mag", "ft.zero_point"),
     ("zero_point_err", "f8", "mag", "ft.zero_point_err"),
@@ -51,10 +53,12 @@ FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("shift_rotation", "f4", "deg", "f.shift_rotation"),
     ("shift_scale", "f4", "", "f.shift_scale"),
     ("shift_rms", "f4", "pix", "f.shift_rms"),
+    ("shift_n", "f4", "", "f.shift_n"),
     ("night", "f4", "d", "f.night"),
     ("field_id", "i8", "", "coalesce(f.field_id, -1)"),
 )
-"""Name, numpy type, unit and SQL of what a list of frames shows; zero points of the published solution."""
+"""Name, numpy type, unit and SQL of what a list of frames shows; zero points of the published solution, quality as
+measured last."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class FrameFilter:
     night: int | None = None  # d, MJD of the noon that began it
     kind: str | None = None
     ids: tuple[int, ...] | None = None
+    run: int | None = None  # the ingest that read them
 
 
 def _where(chosen: FrameFilter) -> tuple[str, dict[str, Any]]:
@@ -76,6 +81,7 @@ def _where(chosen: FrameFilter) -> tuple[str, dict[str, Any]]:
         "camera": "c.name = :camera",
         "band": "b.name = :band",
         "night": "f.night = :night",
+        "run": "f.run_id = :run",
         "kind": "f.kind = :kind",
         "ids": "f.frame_id = ANY(CAST(:ids AS bigint[]))",
     }
@@ -98,6 +104,7 @@ def frames(conn: Connection, chosen: FrameFilter, names: tuple[str, ...] | None 
         LEFT JOIN band b ON b.band_id = f.band_id
         LEFT JOIN frame_term ft ON ft.frame_id = f.frame_id
              AND ft.solution_id = (SELECT published_solution_id FROM archive)
+        LEFT JOIN LATERAL ({NEWEST}) q ON true
         WHERE {where}
         ORDER BY f.mjd NULLS LAST, f.frame_id
     """

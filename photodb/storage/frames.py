@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from photodb.core import sky
+from photodb.core.flags import Flag
 from photodb.storage import bulk
 from photodb.storage.partitions import ensure_partitions
 from photodb.storage.tables import field, field_reference, frame
@@ -30,7 +31,7 @@ class ReferenceFrame:
     ny: int
     wcs: dict[str, Any] | None
     astrometry: str
-    xy: NDArray[np.float64]  # (n, 2) px, brightest first, cosmic rays left out
+    xy: NDArray[np.float64]  # (n, 2) px, brightest first, cosmic rays and masked parts left out
     detection_id: NDArray[np.int64]  # (n,)
 
 
@@ -194,9 +195,10 @@ def reference_frame(conn: Connection, field_id: int, camera_id: int) -> Referenc
         return None
     stars = bulk.copy_out(
         conn,
-        "SELECT detection_id, x, y FROM detection WHERE frame_id = %s AND class <> 3 ORDER BY detection_id",
+        "SELECT detection_id, x, y FROM detection WHERE frame_id = %s AND class <> 3 AND flags & %s = 0 "
+        "ORDER BY detection_id",
         [("detection_id", "i8"), ("x", "f8"), ("y", "f8")],
-        (row.frame_id,),
+        (row.frame_id, int(Flag.MASKED)),
     )
     xy = np.column_stack([stars["x"], stars["y"]])
     return ReferenceFrame(

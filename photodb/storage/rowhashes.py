@@ -29,7 +29,8 @@ source_mag, source_stat,      the solution's rank; the source by its set of dete
 source_photometry
 light_curve_point             the solution's rank, frame, number and source; every value
 tie                           the solution's rank; band, camera and catalogue by name; every value
-frame_judgement               the frame and what was judged
+frame_judgement,              the frame, and what was judged or measured
+frame_quality
 ============================= ==============================================================================
 
 The order of rows does not matter, their number does. Floats are hashed exactly as stored.
@@ -44,6 +45,7 @@ from sqlalchemy import Connection, Table, text
 from photodb.storage import tables
 
 NOT_CONTENT = {"run_id", "path", "file_hash", "ingested_at", "created_at", "published_at", "judged_at"}
+NOT_CONTENT |= {"measured_at", "withdrawn_run_id"}
 NUMBER = "detection_id & 1048575"
 
 KEYS = """
@@ -130,6 +132,7 @@ CONTENT_TABLES: tuple[Table, ...] = (
     tables.light_curve_point,
     tables.tie,
     tables.frame_judgement,
+    tables.frame_quality,
 )
 
 

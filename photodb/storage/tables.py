@@ -535,8 +535,50 @@ frame_judgement = Table(
     _text("reason_code", "short reason given", nullable=False, server_default=""),
     _now("judged_at", "when"),
     _run(),
+    _text("remark", "reason (a remark) that the frame had before", nullable=False, server_default=""),
+    _col(
+        "withdrawn_run_id",
+        BigInteger,
+        "-",
+        "run that took this rejection back; NULL while it stands",
+        ForeignKey("run.run_id"),
+        index=True,
+    ),
     CheckConstraint("status in ('accepted','rejected')", name="status"),
-    comment="Every change of a frame's status after ingest, so that it can be undone.",
+    comment="Every judgement of a frame after ingest; a frame is rejected while one of its rejections stands.",
+)
+
+frame_quality = Table(
+    "frame_quality",
+    metadata,
+    _key("frame_quality_id", "key; the newest of a frame counts"),
+    _col(
+        "frame_id",
+        BigInteger,
+        "-",
+        "frame",
+        ForeignKey("frame.frame_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _col("box", ARRAY(Integer), "px", "x0, y0, x1, y1 of the part of the dynamic range; NULL for the frame"),
+    _col(
+        "masks",
+        ARRAY(Integer),
+        "px",
+        "x0, y0, x1, y1 of each part left out, one after the other",
+        nullable=False,
+        server_default="{}",
+    ),
+    _real("data_min", "ADU", "low end of the dynamic range (0.1 percentile)", nullable=False),
+    _real("data_max", "ADU", "high end of the dynamic range", nullable=False),
+    _real("dynamic_range", "ADU", "data_max - data_min", nullable=False),
+    _real(
+        "nonuniformity", "ADU", "spread of the medians over nine areas, masked parts left out", nullable=False
+    ),
+    _now("measured_at", "when"),
+    _run(),
+    comment="Dynamic range and uniformity of a frame measured again after ingest, over other parts of it.",
 )
 
 source_serial = Sequence("source_serial", metadata=metadata, data_type=BigInteger)

@@ -48,8 +48,6 @@ BLOCKERS: tuple[str, ...] = (
         GROUP BY run_id""",
     f"""SELECT format('frames of run %s were taken with its cameras: undo that run first', run_id)
         FROM frame WHERE camera_id IN {CAMERAS} AND NOT EXISTS {FRAMES} GROUP BY run_id""",
-    """SELECT 'it judged frames; judge them again with photodb frame reject or restore' FROM frame_judgement
-       WHERE run_id = :run AND frame_id NOT IN (SELECT frame_id FROM frame WHERE run_id = :run) LIMIT 1""",
 )
 """SELECTs of reasons why a run cannot be undone."""
 
@@ -71,6 +69,7 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     conn.execute(text("LOCK TABLE source, frame, solution IN SHARE ROW EXCLUSIVE MODE"))
     counts = _undo_solutions(conn, run_id)
     counts |= _undo_frames(conn, run_id)
+    counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
     for table in ("reference_catalogue", "camera", "telescope"):
         counts[table] = _delete(conn, table, f"run_id = :run AND {_unused(table)}", run_id)
     return {table: count for table, count in counts.items() if count}

@@ -12,10 +12,10 @@ README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 
 READERS = {
-    "doctor", "verify", "frame list", "frame show", "qa plot", "shift plot", "solution list", "solution show",
-    "solution diff", "variables", "period", "lightcurve", "cone", "query", "plot noise", "plot zeropoints",
-    "plot residuals", "plot coverage", "runs list", "runs show", "telescope list", "telescope show",
-    "refcat list", "db status", "db url", "db check",
+    "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
+    "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "cone", "query",
+    "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
+    "telescope list", "telescope show", "refcat list", "db status", "db url", "db check",
 }  # fmt: skip
 """Commands that leave the archive as it is; a figure goes to the file that -o names."""
 
@@ -32,7 +32,7 @@ CONTRACT = {
     "db": "start stop status url upgrade downgrade check dump restore",
     "telescope": "add list show",
     "frame": "list show reject restore",
-    "qa": "plot apply",
+    "qa": "plot apply list suggest measure",
     "shift": "plot reject",
     "refcat": "load list",
     "solution": "list show diff publish drop",

@@ -8,7 +8,7 @@ from photodb.core.flags import Flag
 from photodb.images.aperture import BEST_RADIUS
 from photodb.images.classify import COSMIC_RAY
 from photodb.images.measure import measure
-from photodb.images.quality import quality
+from photodb.images.quality import Areas, quality
 from photodb.images.reduce import ReducedFrame
 
 from .sky_frames import star_image
@@ -146,7 +146,7 @@ def test_quality_sees_range_and_unevenness():
     assert even.nonuniformity < 3 and uneven.nonuniformity == pytest.approx(40, abs=3)
     flat[150:156, 150:156] = 9000
     assert quality(flat).data_max == 9000
-    assert quality(flat, box=(0, 0, 99, 99)).data_max < 600
+    assert quality(flat, Areas(box=(0, 0, 99, 99))).data_max < 600
     assert quality(flat).data_min < 460
 
 

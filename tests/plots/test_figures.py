@@ -58,8 +58,10 @@ def stars(n: int = 400) -> dict[str, np.ndarray]:
 def every_figure() -> dict[str, Figure]:
     corners = np.array([[-0.5, 0.5, 0.5, -0.5]])
     return {
-        "quality one night": quality_figure(frames(1), 5, 7),
-        "quality nights": quality_figure(frames(30), 5, 7, "title"),
+        "quality one night": quality_figure(frames(1), {"min_range": 5.0, "max_nonuniformity": 7.0}),
+        "quality nights": quality_figure(
+            frames(30), {"min_range": np.full(1200, 5.0), "max_fwhm": 7.0}, "title"
+        ),
         "shifts": shifts_figure(frames(2)),
         "zero points": zero_points_figure(frames(3)),
         "noise": noise_figure(stars()),

@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from photodb.errors import NothingMatched, UsageError
-from photodb.steps import figures, judge
-from photodb.steps.judge import FrameFilter, Limits, ShiftLimits
+from photodb.steps import figures, judge, limits
+from photodb.steps.judge import FrameFilter
+from photodb.steps.limits import Limits, ShiftLimits
 from tests.helpers.small_archive import fill
 
 
@@ -26,7 +27,7 @@ def test_reject_and_restore_leave_their_trace(database):
     judge.restore(database, [2, 3])
     assert statuses(database) == before
     record = judge.describe_frame(database, "2")
-    assert [j["status"] for j in record["judgements"]] == ["rejected", "accepted"]
+    assert [j["status"] for j in record["judgements"]] == ["rejected", "rejected", "accepted"]
     assert record["judgements"][0]["reason"] == "satellite"
     with database.begin() as conn:
         commands = list(conn.execute(text("SELECT command, outcome FROM run WHERE command LIKE 'frame%'")))
@@ -61,28 +62,30 @@ def test_a_frame_without_measurements_stays_rejected(database):
 
 def test_quality_limits_tell_value_and_limit(database):
     fill(database, n_frames=8, n_stars=6)
-    reasons = judge.beyond_limits(database, FrameFilter(), Limits(min_range=8500, max_nonuniformity=11.5))
+    reasons = limits.beyond_limits(database, FrameFilter(), Limits(min_range=8500, max_nonuniformity=11.5))
     # dynamic range 8900 - 101 i, nonuniformity 5 + i
     assert sorted(reasons) == [5, 6, 7, 8]
-    assert reasons[5] == "dynamic range 8496 ADU < 8500"
-    assert reasons[8] == "dynamic range 8193 ADU < 8500; background nonuniformity 12 ADU > 11.5"
+    assert reasons[5] == "dynamic range 8496 ADU; at least 8500 asked"
+    assert reasons[8] == (
+        "dynamic range 8193 ADU; at least 8500 asked / background nonuniformity 12 ADU; at most 11.5 asked"
+    )
 
 
 def test_limits_heed_the_filter(database):
     fill(database, n_frames=8, n_stars=6)
-    reasons = judge.beyond_limits(database, FrameFilter(camera="castor-ccd"), Limits(min_range=8500))
+    reasons = limits.beyond_limits(database, FrameFilter(camera="castor-ccd"), Limits(min_range=8500))
     assert sorted(reasons) == [6, 8]
 
 
 def test_shift_limits(database):
     fill(database, n_frames=8, n_stars=6)
-    assert sorted(judge.beyond_shift_limits(database, FrameFilter(), ShiftLimits(max_shift=6.0))) == [7, 8]
-    assert judge.beyond_shift_limits(database, FrameFilter(), ShiftLimits(max_rms=0.1)) == {}
+    assert sorted(limits.beyond_shift_limits(database, FrameFilter(), ShiftLimits(max_shift=6.0))) == [7, 8]
+    assert limits.beyond_shift_limits(database, FrameFilter(), ShiftLimits(max_rms=0.1)) == {}
 
 
 def test_no_limit_is_a_usage_error(database):
     with pytest.raises(UsageError):
-        judge.beyond_limits(database, FrameFilter(), Limits())
+        limits.beyond_limits(database, FrameFilter(), Limits())
 
 
 @pytest.mark.parametrize(
@@ -114,13 +117,13 @@ def test_zero_points_come_from_the_published_solution(database):
 
 def test_a_filter_that_names_nothing_tells_what_there_is(database):
     fill(database, n_frames=4, n_stars=6)
-    limits = Limits(min_range=1.0)
+    asked = Limits(min_range=1.0)
     with pytest.raises(NothingMatched, match=r"no band Q .* bands: R, V"):
         judge.frame_columns(database, FrameFilter(band="Q"), ("frame_id",))
     with pytest.raises(NothingMatched, match=r"no camera none .* castor-ccd, pollux-ccd"):
-        judge.beyond_limits(database, FrameFilter(camera="none"), limits)
-    with pytest.raises(NothingMatched, match="no accepted science frame of band V, night 5 "):
-        judge.beyond_limits(database, FrameFilter(band="V", night=5), limits)
+        limits.beyond_limits(database, FrameFilter(camera="none"), asked)
+    with pytest.raises(NothingMatched, match="no science frame of band V, night 5 "):
+        limits.beyond_limits(database, FrameFilter(band="V", night=5), asked)
     for draw in (figures.zero_point_columns, figures.residual_columns, figures.coverage_columns):
         with pytest.raises(NothingMatched, match="no camera x"):
             draw(database, camera="x")

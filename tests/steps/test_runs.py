@@ -253,16 +253,6 @@ def test_a_run_is_undone_once_and_not_while_it_runs(database):
         undo_run(database, run.run_id)
 
 
-def test_judgements_are_taken_back_by_judging(database):
-    keys = small_archive(database)
-    judge = a_run(database, "frame reject")
-    with database.begin() as conn:
-        values = {"status": "rejected", "reason": "cloud", "run_id": judge}
-        insert(conn, tables.frame_judgement, frame_id=keys["frames"][0], **values)
-    with pytest.raises(UsageError, match="photodb frame"):
-        undo_run(database, judge)
-
-
 @pytest.mark.parametrize("command", ["solution publish", "solution drop", "frame restore", "refcat load"])
 def test_what_undo_cannot_take_back_is_refused_with_what_does(database, command):
     run_id = a_run(database, command)
