@@ -27,7 +27,7 @@ def lightcurve(
     """Give the calibrated light curve of the source at RA DEC: degrees, or sexagesimal hours and degrees.
 
     The nearest source within the radius is taken. A point with flags other than 0 is doubtful; the README
-    lists the bits.
+    lists the bits; below three sigma mag_limit tells how bright it was at most.
     """
     from photodb.steps import ask
 

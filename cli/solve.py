@@ -51,6 +51,13 @@ SHOWN = 10
 )
 @click.option("--exclude-night", "nights", type=int, multiple=True, metavar="MJD", help="Leave a night out.")
 @click.option(
+    "--photometry",
+    default="auto",
+    show_default=True,
+    metavar="auto|psf|aperture|aperture:K",
+    help="Kind of photometry: the better one of each star, the PSF, the main aperture, or aperture K (0 the smallest).",
+)
+@click.option(
     "--draft", is_flag=True, help="Write the solution without publishing it ('photodb solution publish')."
 )
 @dry_run_option
@@ -64,6 +71,7 @@ def solve(
     frames: tuple[int, ...],
     sources: tuple[int, ...],
     nights: tuple[int, ...],
+    photometry: str,
     draft: bool,
     dry_run: bool,
     fmt: str,
@@ -84,6 +92,7 @@ def solve(
         exclude_frames=frames,
         exclude_sources=sources,
         exclude_nights=nights,
+        photometry=photometry,
         draft=draft,
     )
     report = solve_step(db, settings, TerminalProgress(), dry_run)
@@ -113,6 +122,7 @@ def tell(report: Any, say: Callable[[str], None] = click.echo) -> None:
         say(f"  {c['name']}: {counts}, {', '.join(c['cameras'])}{bridge}")
     floors = ", ".join(f"{name} {_mmag(value)}" for name, value in report.error_floor.items())
     say(f"  error floors: {floors}; bright stars scatter by {1e3 * report.bright_scatter:.1f} mmag")
+    say("  photometry: " + ", ".join(f"{name} {count}" for name, count in report.photometry.items()))
     say(f"  {len(report.rejected_sources)} sources left out of the fit as not constant")
 
 

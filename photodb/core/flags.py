@@ -27,6 +27,7 @@ class Flag(IntFlag):
     STAR_REJECTED = 1 << 17  # its star was left out of the fit of the solution (variable, or a bad chi2)
     BAD_FRAME = 1 << 18  # its frame was rejected, or has no trustworthy zero point
     LOW_SN = 1 << 19  # too faint to have taken part in the fit of the solution
+    FAINT = 1 << 20  # measured, but below three times its error: the magnitude is only a limit
 
 
 BAD = (
@@ -40,8 +41,8 @@ BAD = (
 )
 """Bits of a detection that keep it out of the fit of a solution and count as 'bad points'."""
 
-DOUBTFUL = BAD | Flag.BAD_FRAME
-"""Bits that make the magnitude of a light-curve point doubtful; the others tell how the solution treated it.
+DOUBTFUL = BAD | Flag.BAD_FRAME | Flag.FAINT
+"""Bits that make the magnitude of a light-curve point doubtful or a limit; the others tell how the solution treated it.
 
 The points of a variable star carry some of them.
 """

@@ -10,7 +10,10 @@ constant leave the fit, and their magnitudes are found afterwards.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from photodb.core.columns import Frames, Measurements
 from photodb.core.zeropoints_finish import conclude
@@ -23,6 +26,7 @@ from photodb.core.zeropoints_state import State, choose_frames, update_terms, we
 _SETTLED = 0.01  # relative change of the floors' variances below which they have settled
 _FEW = 0.001  # share of the stars that may still change sides at the end
 _SCALE_ROUNDS = 2  # first rounds, in which error scales are fitted and no star is rejected
+_ROUGH_ROUNDS, _ROUGH_STARS = 4, 200  # rounds and stars of a frame that rough terms need
 _NO_COMEBACK = 5  # from this round on, a rejected star stays rejected
 
 
@@ -39,6 +43,33 @@ def solve_zero_points(
     _anneal(state)
     _refine(state)
     return conclude(state, len(measurements))
+
+
+def rough_terms(
+    measurements: Measurements, frames: Frames, settings: ZeroPointSettings | None = None
+) -> NDArray[np.float64]:
+    """Return the terms of the frames after a few rounds on their brightest stars, (n_frames, k); NaN if rejected.
+
+    Good to a fraction of a bright star's error, which is enough to compare kinds of photometry. Raises as
+    `solve_zero_points`.
+    """
+    settings = replace(settings or ZeroPointSettings(), max_rounds=_ROUGH_ROUNDS)
+    bright = _brightest(measurements.frame, measurements.mag_err, _ROUGH_STARS)
+    state = _start(build_problem(measurements.take(bright), frames, settings.order), settings)
+    _anneal(state)
+    _refine(state)
+    terms = state.coefficients.reshape(len(frames), -1).copy()
+    terms[~state.frame_ok] = np.nan
+    return terms
+
+
+def _brightest(frame: NDArray, mag_err: NDArray, most: int) -> NDArray[np.intp]:
+    """Return the rows of the `most` smallest errors of each frame, ascending; rows without an error are left out."""
+    rows = np.flatnonzero(np.isfinite(mag_err))
+    rows = rows[np.lexsort((mag_err[rows], frame[rows]))]
+    first = np.flatnonzero(np.r_[True, frame[rows][1:] != frame[rows][:-1]]) if rows.size else rows
+    rank = np.arange(rows.size) - np.repeat(first, np.diff(np.r_[first, rows.size]))
+    return np.sort(rows[rank < most])
 
 
 def warm_up() -> None:

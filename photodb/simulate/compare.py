@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from ..core.flags import BAD, Flag
+from ..core.flags import DOUBTFUL
 from ..core.sky import unit_vectors
 from ..errors import NothingMatched
 from .results import FalseCandidate, Scatter, VariableFound, ZeroPointError
@@ -173,7 +173,7 @@ def _seen_frames(pairs: Table, source_id: int, points: dict[str, Array]) -> Tabl
 
 def good(flags: Array) -> Array:
     """Return which points are good: nothing bad of the detection, on a good frame."""
-    return (flags & int(BAD | Flag.BAD_FRAME)) == 0
+    return (flags & int(DOUBTFUL)) == 0
 
 
 def period_match(found: float, true: float, span: float) -> str:

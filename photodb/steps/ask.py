@@ -23,6 +23,7 @@ UNITS = {
     "bjd_tdb": "d",
     "mag": "mag",
     "mag_err": "mag",
+    "mag_limit": "mag",
     "err_photon": "mag",
     "err_calibration": "mag",
     "err_floor": "mag",

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.flags import BAD, Flag
+from photodb.core.flags import BAD, DOUBTFUL, Flag
 from photodb.core.sky import unit_vectors
 from photodb.core.zeropoints_result import ZeroPointSolution
 from photodb.storage.solutions import POINT_DTYPE, SOURCE_MAG_DTYPE
 
 if TYPE_CHECKING:
-    from .solve import Selection
+    from .selection import Selection
 
 MJD_TO_JD = 2400000.5
 SECONDS_A_DAY = 86400.0
 
 
 def point_rows(selection: Selection, result: ZeroPointSolution) -> NDArray[Any]:
-    """Return a light-curve point for every detection on a frame with terms, flagged ones included.
+    """Return a light-curve point for every measurement on a frame with terms, flagged ones and limits included.
 
-    Detections on frames without terms (nothing connects them) have none. `solution_id` is left 0.
+    Measurements on frames without terms (nothing connects them) have none. `solution_id` is left 0.
     """
     frame = selection.measurements.frame
     rows = np.flatnonzero(np.isfinite(result.coefficients[frame, 0]))
@@ -34,7 +34,9 @@ def point_rows(selection: Selection, result: ZeroPointSolution) -> NDArray[Any]:
     points["band_id"] = selection.star_band[selection.measurements.star[rows]]
     points["mjd"] = selection.frames["mjd"][frame]
     points["bjd_tdb"] = _bjd_tdb(selection, rows)
-    points["mag"] = detections["mag"].astype(np.float64) + result.correction(frame, x, y)
+    correction = result.correction(frame, x, y)
+    points["mag"] = detections["mag"] + correction
+    points["mag_limit"], points["photometry"] = detections["mag_limit"] + correction, detections["photometry"]
     camera = selection.bundle.camera[frame]
     share = selection.measurements.star_share
     points["err_photon"] = result.photon_error(detections["mag_err"], share[rows], camera)  # type: ignore[index]
@@ -69,7 +71,7 @@ def _flags(selection: Selection, result: ZeroPointSolution, rows: NDArray[np.int
     rejected[: result.star_rejected.size] = result.star_rejected
     good = (flags & int(BAD)) == 0
     faint = good & ~selection.fit[rows] & np.isfinite(selection.detections["mag"][rows])
-    faint &= ~_excluded(selection, rows)
+    faint &= ~_excluded(selection, rows) & ((flags & int(Flag.FAINT)) == 0)
     flags |= np.where(result.clipped[rows], int(Flag.CLIPPED), 0)
     flags |= np.where(rejected[star], int(Flag.STAR_REJECTED), 0)
     flags |= np.where(~result.frame_used[frame], int(Flag.BAD_FRAME), 0)
@@ -123,8 +125,9 @@ def _stars_of(selection: Selection, points: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _good(points: NDArray[Any]) -> NDArray[np.bool_]:
-    bad = int(BAD | Flag.BAD_FRAME)
-    return ((points["flags"] & bad) == 0) & np.isfinite(points["mag"]) & np.isfinite(points["mag_err"])
+    return (
+        ((points["flags"] & int(DOUBTFUL)) == 0) & np.isfinite(points["mag"]) & np.isfinite(points["mag_err"])
+    )
 
 
 def _fill_without_fit(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from photodb.core import sky
 from photodb.core.flags import Flag
+from photodb.storage.measurements import DETECTION, PSF
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -33,6 +34,15 @@ SOURCE_DTYPE = np.dtype(
 )
 """What is known of a source, and how far it is from where one asked."""
 
+KIND_NAME = (
+    f"CASE p.photometry WHEN {PSF} THEN 'psf' WHEN {DETECTION} THEN 'detection' "
+    "ELSE 'aperture:' || p.photometry END"
+)
+"""SQL of what `photodb.core.kinds.kind_name` says."""
+
+FLUX = f"CASE WHEN p.photometry = {PSF} THEN r.flux_psf ELSE r.flux_aperture[p.photometry + 1] END"
+INSTRUMENTAL = f"-2.5 * log(nullif(greatest(({FLUX}) / f.exptime, 0), 0))"
+
 POINT_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("mjd", "f8", "p.mjd"),
     ("bjd_tdb", "f8", "p.bjd_tdb"),
@@ -49,13 +59,15 @@ POINT_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("err_calibration", "f4", "p.err_calibration"),
     ("err_floor", "f4", "p.err_floor"),
     ("airmass", "f4", "f.airmass"),
-    ("x", "f4", "d.x"),
-    ("y", "f4", "d.y"),
+    ("x", "f4", "coalesce(r.x, d.x)"),
+    ("y", "f4", "coalesce(r.y, d.y)"),
     ("fwhm", "f4", "d.fwhm"),
-    ("sky", "f4", "d.sky"),
-    ("instrumental_mag", "f4", "d.mag"),
+    ("sky", "f4", "coalesce(r.sky, d.sky)"),
+    ("instrumental_mag", "f4", f"CASE WHEN p.photometry = {DETECTION} THEN d.mag ELSE {INSTRUMENTAL} END"),
     ("zero_point", "f8", "ft.zero_point"),
     ("detection_id", "i8", "p.detection_id"),
+    ("mag_limit", "f4", "p.mag_limit"),
+    ("photometry", "O", KIND_NAME),
 )
 """Name, numpy type and SQL of each column of a light curve."""
 
@@ -207,6 +219,8 @@ def light_curves(
         JOIN telescope t ON t.telescope_id = c.telescope_id
         JOIN band b ON b.band_id = p.band_id
         LEFT JOIN frame_term ft ON ft.solution_id = p.solution_id AND ft.frame_id = p.frame_id
+        LEFT JOIN forced r ON p.photometry > {DETECTION} AND r.frame_id = p.frame_id AND r.cell = p.cell
+             AND r.source_id = p.source_id
         LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id =
         p.detection_id WHERE p.solution_id = :solution_id AND p.cell = ANY(CAST(:cells AS integer[]))
           AND p.source_id = ANY(CAST(:ids AS bigint[])) AND (CAST(:band AS text) IS NULL OR b.name = :band)

@@ -34,6 +34,9 @@ FRAME_DTYPE = np.dtype(
         ("ny", "i4"),
         ("exptime", "f8"),  # s; NaN if unknown
         ("aperture_area", "f8"),  # m2
+        ("n_forced", "i4"),  # -1 until it was measured so
+        ("aperture_best", "i4"),  # -1 if unknown
+        ("n_apertures", "i4"),
     ]
 )
 DETECTION_DTYPE = np.dtype(
@@ -44,9 +47,10 @@ DETECTION_DTYPE = np.dtype(
         ("source_id", "i8"),
         ("x", "f4"),
         ("y", "f4"),
-        ("mag", "f4"),
-        ("mag_err", "f4"),
+        ("mag", "f8"),
+        ("mag_err", "f8"),
         ("flags", "i4"),
+        ("flux_err", "f8"),  # e-, of the main aperture; NaN if unknown
     ]
 )
 SOURCE_DTYPE = np.dtype(
@@ -68,6 +72,8 @@ POINT_DTYPE = np.dtype(
         ("err_calibration", "f4"),
         ("err_floor", "f4"),
         ("flags", "i4"),
+        ("mag_limit", "f4"),
+        ("photometry", "i2"),
     ]
 )
 SOURCE_MAG_DTYPE = np.dtype(
@@ -93,7 +99,8 @@ _FRAMES = """
 SELECT f.frame_id, f.camera_id, c.telescope_id, f.band_id, coalesce(f.field_id, -1), coalesce(f.night, -1), f.mjd,
        coalesce(f.mjd_tdb, 'NaN'), coalesce(f.earth_x, 'NaN'), coalesce(f.earth_y, 'NaN'), coalesce(f.earth_z, 'NaN'),
        coalesce(f.nx, 0), coalesce(f.ny, 0), coalesce(f.exptime, 'NaN'),
-       coalesce(t.aperture_area, 'NaN')
+       coalesce(t.aperture_area, 'NaN'), coalesce(f.n_forced, -1), coalesce(f.aperture_best, -1),
+       coalesce(array_length(f.aperture_radii, 1), 0)
 FROM frame f
 JOIN camera c ON c.camera_id = f.camera_id
 JOIN telescope t ON t.telescope_id = c.telescope_id
@@ -102,7 +109,7 @@ WHERE f.status = 'accepted' AND f.kind = 'science' AND (%(all)s OR b.name = ANY(
 ORDER BY f.frame_id
 """
 _DETECTIONS = """
-SELECT cell, frame_id, detection_id, source_id, x, y, mag, mag_err, flags FROM detection
+SELECT cell, frame_id, detection_id, source_id, x, y, mag, mag_err, flags, flux_err FROM detection
 WHERE frame_id = ANY(%(frames)s::bigint[]) AND source_id >= 0
 """
 _SOURCES = """

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from photodb.core.flags import BAD, Flag
 
 from .bulk import copy_out
+from .measurements import DETECTION
 
 STAR_DTYPE = np.dtype(
     [
@@ -58,9 +59,9 @@ def stars(conn: Connection, solution_id: int, band_id: int | None = None) -> NDA
 
 
 def magnitudes(conn: Connection, solution_id: int, band_id: int | None = None) -> NDArray:
-    """Return every point of a solution by source, (n,); `good` is false for bits of `BAD`."""
+    """Return every point of a solution by source, (n,); `good` is false for bits of `BAD`, and limits."""
     query = f"""
-        SELECT source_id, band_id, frame_id, mag, (flags & {int(BAD)}) = 0
+        SELECT source_id, band_id, frame_id, mag, (flags & {int(BAD | Flag.FAINT)}) = 0
         FROM light_curve_point
         WHERE solution_id = %(solution_id)s AND (%(band_id)s = -1 OR band_id = %(band_id)s)
         ORDER BY source_id, band_id, frame_id
@@ -86,14 +87,17 @@ def residuals(conn: Connection, solution_id: int, max_error: float, max_points: 
     n = int(copy_out(conn, count, [("n", "i8")], values)["n"][0])
     values["step"] = max(1, n // max_points)
     query = f"""
-        SELECT f.camera_id, 2 * d.x / (f.nx - 1) - 1, 2 * d.y / (f.ny - 1) - 1, p.mag - m.mag
+        SELECT f.camera_id, 2 * coalesce(r.x, d.x) / (f.nx - 1) - 1, 2 * coalesce(r.y, d.y) / (f.ny - 1) - 1,
+               p.mag - m.mag
         FROM light_curve_point p
         JOIN source_mag m ON m.solution_id = p.solution_id AND m.cell = p.cell AND m.source_id = p.source_id
              AND m.band_id = p.band_id
         JOIN frame f ON f.frame_id = p.frame_id
-        JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id = p.detection_id
+        LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id = p.detection_id
+        LEFT JOIN forced r ON p.photometry > {DETECTION} AND r.frame_id = p.frame_id AND r.cell = p.cell
+             AND r.source_id = p.source_id
         WHERE {condition} AND f.nx > 1 AND f.ny > 1 AND m.mag <> 'NaN'
-          AND (p.detection_id + p.frame_id) %% %(step)s = 0
+          AND (p.source_id + p.frame_id) %% %(step)s = 0
     """
     return copy_out(conn, query, RESIDUAL_DTYPE, values)
 

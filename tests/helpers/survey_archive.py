@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core import sky
+from photodb.core import sky, terms
 from photodb.core.flags import Flag
 from photodb.simulate.measurements import Survey
-from photodb.storage import bulk, partitions, runs, tables
+from photodb.storage import bulk, forced, partitions, runs, tables
 from photodb.storage.engine import Database
 from tests.storage.rows import dtype_of
 
@@ -167,3 +167,62 @@ def _detections(conn, survey, frame_id, source_id, cell, flags):
         partitions.ensure_partitions(conn, int(key))
         bulk.copy_in(conn, "detection", rows)
     return len(m)
+
+
+FORCED = dtype_of(tables.forced, {"flux_aperture": 3, "flux_aperture_err": 3})
+BRIGHT_INSTRUMENTAL = -8.0  # mag: brighter stars have the better aperture, fainter ones the better PSF
+
+
+def fill_forced(db, survey, filled, seed=0, psf=True, extra=0.02):
+    """Measure every frame by force: each detection, and eight sources without one whose flux is only noise.
+
+    Radii are 2, 3 (main) and 4 px. Bright stars scatter by `extra` mag in the PSF, faint ones in the main aperture, all
+    by twice that in the other apertures. PSF magnitudes are off by a polynomial of the frame, of which its correction
+    takes the constant.
+    """
+    rng, m = np.random.default_rng(seed), survey.measurements
+    offset = rng.normal(0, 0.02, (len(survey.frames), 6))
+    with db.begin() as conn:
+        run_id = runs.start_run(conn, "measure", {}, {})
+        for i, key in enumerate(filled.frame_id):
+            mine = np.flatnonzero(m.frame == i)
+            mine = mine[np.argsort(m.mag[mine], kind="stable")]
+            unseen = rng.permutation(np.setdiff1d(np.arange(len(filled.source_id)), m.star[mine]))[:8]
+            rows = _forced_rows(rng, filled, survey, int(key), mine, unseen, extra)
+            bend = terms.evaluate(offset, np.full(mine.size, i), m.x[mine], m.y[mine])
+            rows["flux_psf"][: mine.size] *= 10 ** (0.4 * bend)
+            if not psf:
+                rows["flux_psf"] = rows["flux_psf_err"] = np.nan
+            corrections = [{"kind": "psf", "mag": float(offset[i, 0]), "mag_err": 0.001, "n_stars": 50}]
+            corrections += [
+                {"kind": f"aperture:{k}", "mag": 0.0, "mag_err": 0.0, "n_stars": 50} for k in range(3)
+            ]
+            forced.insert(conn, int(key), rows, corrections)
+        conn.execute(tables.frame.update().values(aperture_radii=[2.0, 3.0, 4.0], aperture_best=1))
+        runs.finish_run(conn, run_id, "done", {})
+    return run_id
+
+
+def _forced_rows(rng, filled, survey, frame, mine, unseen, extra):
+    m, n = survey.measurements, mine.size
+    rows = np.zeros(n + unseen.size, FORCED)
+    star = np.concatenate([m.star[mine], unseen])
+    rows["frame_id"], rows["source_id"] = frame, filled.source_id[star]
+    rows["cell"] = rows["source_id"] >> tables.SERIAL_BITS
+    rows["detection_id"][:n], rows["detection_id"][n:] = (frame << 20) + np.arange(n), -1
+    rows["flags"][n:] = int(Flag.FORCED)
+    rows["x"][:n], rows["y"][:n] = (m.x[mine] + 1) / 2 * (NX - 1), (m.y[mine] + 1) / 2 * (NY - 1)
+    rows["x"][n:], rows["y"][n:] = 100, 200
+    bright = m.mag[mine] < BRIGHT_INSTRUMENTAL
+    more = np.column_stack([extra * bright, 2 * extra + 0 * bright, extra * ~bright, 2 * extra + 0 * bright])
+    mag = m.mag[mine, None] + more * rng.normal(size=(n, 4))
+    flux = 60.0 * 10 ** (-0.4 * mag)
+    error = flux * m.mag_err[mine, None] / 1.0857
+    rows["flux_psf"][:n], rows["flux_psf_err"][:n] = flux[:, 0], error[:, 0]
+    rows["flux_aperture"][:n], rows["flux_aperture_err"][:n] = flux[:, 1:], error[:, 1:]
+    noise = 100.0
+    rows["flux_psf"][n:], rows["flux_psf_err"][n:] = rng.normal(0, noise, unseen.size), noise
+    rows["flux_aperture"][n:] = rng.normal(0, noise, (unseen.size, 3))
+    rows["flux_aperture_err"][n:] = noise
+    rows["psf_chi2"], rows["sky"], rows["sky_err"], rows["run_id"] = 1.0, 100.0, 10.0, 1
+    return rows

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from photodb.core.flags import Flag
 from photodb.errors import NothingMatched, UsageError
 from photodb.plots import style
 from photodb.plots.coverage import coverage_figure
@@ -42,6 +43,13 @@ def points(n: int = 80, n_bands: int = 2) -> dict[str, np.ndarray]:
     }
 
 
+def with_limits(columns: dict[str, np.ndarray], every: int) -> dict[str, np.ndarray]:
+    limit = np.arange(len(columns["mjd"])) % every == 0
+    flags = np.where(limit, int(Flag.FAINT | Flag.NEGATIVE), columns["flags"])
+    mag = np.where(limit, np.nan, columns["mag"])
+    return {**columns, "flags": flags, "mag": mag, "mag_limit": np.full(limit.size, 12.5)}
+
+
 def stars(n: int = 400) -> dict[str, np.ndarray]:
     mag = rng.uniform(10, 16, n)
     expected = 0.004 * 10 ** (0.2 * (mag - 10))
@@ -68,6 +76,8 @@ def every_figure() -> dict[str, Figure]:
         "light curve": light_curve_figure(points(), "source 1"),
         "five bands": light_curve_figure(points(n_bands=5), "source 1"),
         "one point": light_curve_figure(points(1, 1)),
+        "limits": light_curve_figure(with_limits(points(), 4), "source 1"),
+        "only limits": light_curve_figure(with_limits(points(20, 1), 1)),
         "residuals": residuals_figure(
             {
                 "x": rng.uniform(-1, 1, 900),
@@ -105,6 +115,16 @@ def test_labels_of_the_time_axis_do_not_touch():
         boxes = [t.get_window_extent(renderer) for t in figure.axes[-1].get_xticklabels() if t.get_text()]
         boxes.sort(key=lambda box: box.x0)
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), n_nights
+
+
+def test_limits_are_arrows_that_point_down_within_the_panel():
+    figure = light_curve_figure(with_limits(points(40, 1), 4))
+    axis = figure.axes[0]
+    arrows = [line for line in axis.lines if line.get_marker() == r"$\downarrow$" and len(line.get_xdata())]
+    assert sum(len(line.get_xdata()) for line in arrows) == 10
+    bottom, top = axis.get_ylim()
+    assert all(top <= y <= bottom for line in arrows for y in line.get_ydata())
+    assert "fainter than" in [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
 
 
 def test_brighter_is_up_and_flagged_is_hollow():
