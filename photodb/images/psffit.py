@@ -19,7 +19,7 @@ Array = NDArray[np.floating[Any]]
 FIT_FWHM = 2.0
 """Radius of the pixels that tell a star's flux, in FWHM."""
 MIN_FIT_PX = 2.5
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 """A flux that moves by less, in errors, is done."""
 MOST_SWEEPS = 30
 FAINT_SIGMA = 2.0
