@@ -71,7 +71,9 @@ def test_order_of_the_sources_changes_nothing():
         results.append(force(frame, targets, found.psf, np.array(found.radii), gain))
     off = (results[1].flux_psf - results[0].flux_psf[order]) / results[0].flux_psf_err[order]
     assert np.nanmax(np.abs(off)) < 0.1
-    assert (results[1].flags == results[0].flags[order]).mean() > 0.995  # an outlier may lie on its very limit
+    assert (
+        results[1].flags == results[0].flags[order]
+    ).mean() > 0.995  # an outlier may lie on its very limit
 
 
 def test_negative_fluxes_are_kept_and_empty_places_measure_zero():
