@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("archive:verify", "Check the archive for lost, doubled or orphaned rows."),
     "db": ("db:db", "Start, stop, upgrade, dump or restore the archive's database."),
     "telescope": ("telescope:telescope", "Describe telescopes and cameras."),
+    "calib": ("calib:calib", "Build, list, show and drop the masters: bias, dark, flat."),
     "ingest": ("ingest:ingest", "Read frames: measure, register, place on the sky, store."),
     "refcat": ("refcat:refcat", "Load and list reference catalogues."),
     "frame": ("frame:frame", "List, show, reject and restore frames."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FrameError
-from .fits import read_frame
+from .colour import colour_of
 from .headers import CameraDescription
 from .masterfile import Correction
 from .masters import PlaneStats, refuse_plane
@@ -35,15 +35,16 @@ class PlaneReady:
     frame_id: int
     out: Path
     refused: str = ""
+    mosaic: bool = False  # whether the pixels lie under a colour mosaic
 
 
 def make_plane(job: CalibrationJob) -> PlaneReady:
     """Reduce a calibration frame and write it as a plane (float32, ADU; NaN where it is masked) for `combine`."""
     try:
-        raw = read_frame(job.path, job.description.hdu, verify=job.description.checksum == "require")
-        if raw.data_hash != job.data_hash:
+        frame, _, reduced = read_reduced(job.path, job.description, job.correction)
+        if frame.data_hash != job.data_hash:
             raise FrameError("changed", "the file is not the one that was ingested: its pixels changed")
-        _, _, reduced = read_reduced(job.path, job.description, job.correction)
+        mosaic = bool(colour_of(frame.header, job.description).pattern)
     except FrameError as error:
         return PlaneReady(job.frame_id, job.out, f"{job.path}: {error}")
     saturated = reduced.raw >= reduced.saturation
@@ -57,4 +58,4 @@ def make_plane(job: CalibrationJob) -> PlaneReady:
     why = refuse_plane(job.kind, stats, reduced.linear_limit)
     if not why:
         np.save(job.out, np.where(saturated | ~np.isfinite(reduced.raw), np.float32("nan"), data))
-    return PlaneReady(job.frame_id, job.out, why and f"{job.path}: {why}")
+    return PlaneReady(job.frame_id, job.out, why and f"{job.path}: {why}", mosaic)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from ..errors import MasterError
 from .reducekernels import clipped_mean
@@ -23,9 +23,9 @@ FEW_FRAMES = 3
 CLIP = 4.0  # sigmas
 RELATIVE = {"bias": 0.0, "dark": 0.1, "flat": 0.0}
 HOT = 20.0
-"""Excess over the surroundings, in noises of one frame, of a hot pixel: its own noise then rules that of the frame."""
+"""Excess over its neighbours, in noises of one frame, of a hot pixel: its own noise then rules that of the frame."""
 RESPONSE = (0.5, 2.0)
-"""Response against the surroundings outside which a pixel is bad."""
+"""Response against its neighbours outside which a pixel is bad."""
 LEAST_RESPONSE = 0.1
 """Response against the whole flat below which a pixel sees too little of the sky."""
 BAD_SHARE = 0.2
@@ -35,7 +35,9 @@ SATURATED_SHARE = 0.01
 ZERO_SHARE = 0.05
 STRIP_ROWS = 64
 SAMPLE_STEP = 7
-SURROUNDINGS = 32
+WHOLE = (slice(None), slice(None))
+MOSAIC = [(slice(y, None, 2), slice(x, None, 2)) for y in (0, 1) for x in (0, 1)]
+NEIGHBOURS = 9
 
 
 @dataclass(frozen=True)
@@ -76,23 +78,49 @@ def refuse_plane(kind: str, stats: PlaneStats, linear_limit: float) -> str:
 
 
 def combine(
-    kind: str, planes: Sequence[NDArray[np.float32]], bands: Sequence[str] | None = None
+    kind: str,
+    planes: Sequence[NDArray[np.float32]],
+    bands: Sequence[str] | None = None,
+    mosaic: bool = False,
 ) -> MasterPixels:
     """Combine calibration frames from which offset, bias and dark have been taken.
 
     Flats are scaled to their medians first and weighted by their light. Each frame's noise is that of its differences
-    from the others.
+    from the others. In the flat of a colour mosaic each of the four pixels of the 2x2 cell is scaled by itself: the
+    colour of the sky is none of the detector, and a channel's gain (e-/ADU) stays what it was.
 
     Parameters
     ----------
     kind : bias, dark or flat.
     planes : (ny, nx) each, float32, ADU; NaN is left out. Memory-mapped ones are read strip by strip.
     bands : of the flats; they must agree.
+    mosaic : whether the pixels lie under a colour mosaic.
 
     Raises
     ------
     MasterError : too few frames, of different sizes or bands, a flat without light, or too noisy or broken a result.
     """
+    _refuse_set(kind, planes, bands or ())
+    flat, n = kind == "flat", len(planes)
+    data = np.empty(planes[0].shape, np.float32)
+    clipped, noise, single = 0, [], []
+    for part in MOSAIC if flat and mosaic else [WHOLE]:
+        own = [p[part] for p in planes]
+        scales = [_level(p) for p in own] if flat else [1.0] * n
+        if min(scales) <= 0:
+            raise MasterError(f"a flat of median {min(scales):.0f} ADU without its bias: more than 0 needed")
+        variance = plane_variances([p[::SAMPLE_STEP, ::SAMPLE_STEP] / s for p, s in zip(own, scales)])
+        made, out = _combined(kind, own, scales, variance)
+        middle = float(np.nanmedian(made)) if flat else 1.0
+        data[part] = made / np.float32(middle)
+        clipped += out
+        noise.append(float(np.sqrt(1 / np.sum(1 / variance))) / middle)
+        single.append(float(np.sqrt(np.median(variance))))
+    return _judged(kind, data, clipped / data.size / n, n, float(np.mean(noise)), float(np.mean(single)))
+
+
+def _refuse_set(kind: str, planes: Sequence[NDArray[np.float32]], bands: Sequence[str]) -> None:
+    """Refuse frames that do not belong together, or are too few."""
     n = len(planes)
     if n < LEAST_FRAMES:
         raise MasterError(
@@ -102,18 +130,8 @@ def combine(
     sizes = sorted({f"{p.shape[1]}x{p.shape[0]}" for p in planes})
     if len(sizes) > 1:
         raise MasterError(f"frames of {len(sizes)} sizes, {', '.join(sizes)}: a master is made of one size")
-    if len(set(bands or ())) > 1:
-        raise MasterError(
-            f"flats of the bands {', '.join(sorted(set(bands or ())))}: a flat is made of one band"
-        )
-    scales = [_level(p) for p in planes] if kind == "flat" else [1.0] * n
-    if min(scales) <= 0:
-        raise MasterError(f"a flat of median {min(scales):.0f} ADU without its bias: more than 0 needed")
-    variance = plane_variances([p[::SAMPLE_STEP, ::SAMPLE_STEP] / s for p, s in zip(planes, scales)])
-    data, clipped = _combined(kind, planes, scales, variance)
-    noise = float(np.sqrt(1 / np.sum(1 / variance)))
-    single = float(np.sqrt(np.median(variance)))
-    return _judged(kind, data, clipped / data.size / n, n, noise, single)
+    if len(set(bands)) > 1:
+        raise MasterError(f"flats of the bands {', '.join(sorted(set(bands)))}: a flat is made of one band")
 
 
 def plane_variances(samples: Sequence[NDArray]) -> NDArray[np.float64]:
@@ -155,11 +173,9 @@ def _combined(
 def _judged(
     kind: str, data: NDArray[np.float32], clipped: float, n: int, noise: float, single: float
 ) -> MasterPixels:
-    """Normalise a flat, mask the bad pixels, and refuse what would do harm."""
+    """Mask the bad pixels, and refuse what would do harm; a flat has the median 1."""
     remarks = [] if n >= FEW_FRAMES else [f"made of {n} frames; {FEW_FRAMES} or more vote an outlier down"]
     if kind == "flat":
-        middle = float(np.nanmedian(data))
-        data, noise = data / np.float32(middle), noise / middle
         bad = dead_pixels(data)
         if noise > FLAT_NOISE[1]:
             raise MasterError(
@@ -182,34 +198,37 @@ def _judged(
 
 
 def hot_pixels(data: NDArray[np.float32], noise: float) -> NDArray[np.bool_]:
-    """Mark the pixels of a bias or dark that stand out of their surroundings, or are not finite.
+    """Mark the pixels of a bias or dark that stand out of their row and of their column, or are not finite.
+
+    What a whole row or column shares is structure, which is taken off with the master.
 
     Parameters
     ----------
     noise : ADU, of one pixel of one frame.
     """
     broken = ~np.isfinite(data)
-    off = np.abs(data - _surroundings(data, broken))
+    in_row, in_column = _neighbours(data, broken)
+    off = np.minimum(np.abs(data - in_row), np.abs(data - in_column))
     return broken | (off > HOT * max(noise, 1e-6))
 
 
 def dead_pixels(flat: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark the pixels of a flat of median 1 with too little or too much response, or none."""
+    """Mark the pixels of a flat of median 1 with too little or too much response, or none.
+
+    Single pixels are judged against their row and column; a shadow or the edge of the light is not theirs.
+    """
     broken = ~np.isfinite(flat) | (flat < LEAST_RESPONSE)
-    if broken.all():
-        return broken
-    ratio = flat / np.maximum(_surroundings(flat, broken), 1e-3)
-    return broken | (ratio < RESPONSE[0]) | (ratio > RESPONSE[1])
+    in_row, in_column = (flat / np.maximum(level, 1e-3) for level in _neighbours(flat, broken))
+    too_little = np.maximum(in_row, in_column) < RESPONSE[0]
+    return broken | too_little | (np.minimum(in_row, in_column) > RESPONSE[1])
 
 
-def _surroundings(data: NDArray[np.float32], broken: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the level around each pixel, on a mesh, single pixels left out."""
-    size = max(4, min(SURROUNDINGS, min(data.shape) // 4))
-    clean = np.ascontiguousarray(np.where(broken, 0, data), np.float32)
-    level: NDArray[np.float32] = sep.Background(clean, mask=broken, bw=size, bh=size, fw=3, fh=3).back(
-        dtype=np.float32
-    )
-    return level
+def _neighbours(
+    data: NDArray[np.float32], broken: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the median around each pixel along its row and along its column."""
+    clean = np.where(broken, np.float32(0), data)
+    return median_filter(clean, size=(1, NEIGHBOURS)), median_filter(clean, size=(NEIGHBOURS, 1))
 
 
 def _rounded(data: NDArray[np.float32], noise: float) -> NDArray[np.float32]:

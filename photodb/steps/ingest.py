@@ -27,10 +27,12 @@ from photodb.images.rawfiles import tell_raw_files
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
 
+from .calib import build_for_ingest, masters_pending
 from .cameras import Cameras, settle_cameras
 from .place import Placer
 from .progress import Progress, Silent
 from .runs import RecordedRun, recorded_run
+from .shelf import CALIBRATION, MasterShelf
 from .workers import Workers
 from .writeframe import Written, write_failure, write_result
 
@@ -73,6 +75,7 @@ class IngestReport:
     n_accepted: int = 0
     n_rejected: int = 0
     n_calibration: int = 0
+    n_masters: int = 0
     n_ignored: int = 0
     n_detections: int = 0
     n_sources: int = 0
@@ -143,7 +146,7 @@ def ingest(
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)
-        if settings.dry_run or not (todo or unreadable):
+        if settings.dry_run or not (todo or unreadable or masters_pending(db)):
             report.n_new = len(todo) + len(unreadable)
             report.seconds = time.perf_counter() - began
             return report
@@ -206,7 +209,16 @@ def _ingest_files(
     for failure in failures:
         _note(report, failure.path, write_failure(db, run.run_id, failure))
         progress.advance(1, failure.path.name)
-    _measure_and_write(db, run, workers, scanned, cameras, settings, report, progress)
+    others = [s for s in scanned if s.kind not in CALIBRATION]
+    calibration = [s for s in scanned if s.kind in CALIBRATION]
+    _measure_and_write(db, run, workers, calibration, cameras, settings, report, progress)
+    report.n_masters = build_for_ingest(db, run.run_id, workers, progress).n_accepted
+    with MasterShelf(db, list(cameras.descriptions)) as shelf:
+        science, refused = shelf.equip(others)
+        for failure in refused:
+            _note(report, failure.path, write_failure(db, run.run_id, failure))
+            progress.advance(1, failure.path.name)
+        _measure_and_write(db, run, workers, science, cameras, settings, report, progress)
     progress.finish()
 
 

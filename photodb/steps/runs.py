@@ -19,6 +19,7 @@ JUDGING = ("frame reject", "frame restore", "qa apply", "shift reject")
 
 NOT_UNDONE = {
     "solution publish": "'photodb solution publish N' publishes another, 'photodb solution list' lists them",
+    "calib drop": "the pixels are gone; 'photodb calib build' builds the master anew",
     "solution drop": "what it deleted is gone; 'photodb solve' makes a solution anew",
 }
 """Commands whose runs only changed or deleted rows, and what to do instead."""

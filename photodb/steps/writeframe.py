@@ -12,7 +12,7 @@ from photodb.core import sky
 from photodb.errors import FrameError
 from photodb.images.aperture import BEST_RADIUS
 from photodb.images.pipeline import FrameFailure, FrameResult
-from photodb.storage import frames, instruments
+from photodb.storage import frames, instruments, masters
 from photodb.storage.engine import Connection, Database
 
 from .associate import Association, associate, radius_arcsec
@@ -133,8 +133,10 @@ def _write_rejected(
     values = common_values(run_id, result, cameras, _band(conn, result)) | measured_values(result)
     values |= {"status": "rejected", "reason": str(error), "reason_code": error.code}
     values |= {"ra": result.exposure.ra, "dec": result.exposure.dec}
-    if frames.insert_frame(conn, values) < 0:
+    frame_id = frames.insert_frame(conn, values)
+    if frame_id < 0:
         return Written("known")
+    masters.insert_frame_masters(conn, frame_id, result.correction.master_ids)
     return Written("rejected", "science", error.code, str(error))
 
 
@@ -153,9 +155,11 @@ def _write_science(
     values = common_values(run_id, result, cameras, _band(conn, result)) | measured_values(result)
     values |= sky_values(result, placement, centre, cameras) | shift_values(result, placement)
     values |= {"status": "accepted", "field_id": field_id, "n_detections": len(result.measured.detections)}
+    values["reason"] = "; ".join(filter(None, (values["reason"], result.correction.missing)))
     frame_id = frames.insert_frame(conn, values)
     if frame_id < 0:  # another process wrote the same frame under other locks: take the field back too
         raise _AlreadyThere
+    masters.insert_frame_masters(conn, frame_id, result.correction.master_ids)
     links, ra, dec = _associated(conn, run_id, field_id, result, placement, centre)
     rows = detection_rows(result, frame_id, links, ra, dec)
     frames.insert_rows(conn, frame_id, rows, match_rows(result, placement, frame_id, links))

@@ -21,6 +21,8 @@ source                        its set of detections, `n_detections`, first and l
 position
                               to 1e-6 deg (a mean may differ in its last bits when frames came in another
                               order)
+master, master_frame,         all columns but `left_out`; a master by its identity, frames by `data_hash`
+frame_master
 forced                        its frame's `data_hash`, its source by its set of detections, the number of its
                               detection, and every value
 solution, frame_term,         the solution's rank in order of creation; frames by `data_hash`; every value
@@ -71,6 +73,8 @@ SOURCE = "(SELECT content FROM source_content k WHERE k.source_id = t.source_id)
 SOLUTION = "(SELECT content FROM solution_content k WHERE k.solution_id = t.solution_id)"
 NAME = "(SELECT name FROM {0} k WHERE k.{0}_id = t.{0}_id)"
 
+MASTER = "(SELECT identity FROM master k WHERE k.master_id = t.{})"
+
 STAND_IN = {
     "frame_id": FRAME.format("frame_id"),
     "reference_frame_id": FRAME.format("reference_frame_id"),
@@ -80,6 +84,9 @@ STAND_IN = {
     "telescope_id": NAME.format("telescope"),
     "camera_id": NAME.format("camera"),
     "band_id": NAME.format("band"),
+    "master_id": MASTER.format("master_id"),
+    "bias_id": MASTER.format("bias_id"),
+    "dark_id": MASTER.format("dark_id"),
     "reference_catalogue_id": NAME.format("reference_catalogue"),
     "reference_star_id": "(SELECT content FROM star_content k "
     "WHERE k.reference_star_id = t.reference_star_id)",
@@ -91,6 +98,7 @@ STAND_IN = {
 
 LEFT_OUT = {
     "frame": {"field_id"},
+    "master": {"left_out"},
     "detection": {"cell", "source_id"},
     "astrometric_match": {"cell"},
     "forced": {"cell"},
@@ -119,6 +127,9 @@ CONTENT_TABLES: tuple[Table, ...] = (
     tables.band,
     tables.reference_catalogue,
     tables.reference_star,
+    tables.master,
+    tables.master_frame,
+    tables.frame_master,
     tables.frame,
     tables.detection,
     tables.astrometric_match,

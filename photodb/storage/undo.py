@@ -18,6 +18,7 @@ SOLUTIONS = "(SELECT solution_id FROM solution WHERE run_id = :run)"
 MEASURED = "(SELECT DISTINCT frame_id FROM forced WHERE run_id = :run)"
 SOLE = f"""(SELECT d.source_id FROM detection d WHERE d.source_id >= 0 AND d.frame_id IN {FRAMES} AND NOT EXISTS
            (SELECT FROM detection o WHERE o.source_id = d.source_id AND o.frame_id NOT IN {FRAMES}))"""
+MASTERS = "(SELECT master_id FROM master WHERE run_id = :run)"
 CATALOGUES = "(SELECT reference_catalogue_id FROM reference_catalogue WHERE run_id = :run)"
 CAMERAS = "(SELECT camera_id FROM camera WHERE run_id = :run)"
 
@@ -37,8 +38,15 @@ BLOCKERS: tuple[str, ...] = (
         (SELECT solution_id FROM frame_term WHERE frame_id IN {FRAMES})""",
     f"""SELECT format('frames of run %s are registered against its frames: undo that run first', run_id)
         FROM frame WHERE reference_frame_id IN {FRAMES} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
-    f"""SELECT format('master %s is made of its frames', master_id) FROM master_frame
-        WHERE frame_id IN {FRAMES} GROUP BY master_id""",
+    f"""SELECT format('master %s is made of its frames: undo its run %s first', m.master_id, m.run_id)
+        FROM master m WHERE m.run_id IS DISTINCT FROM :run AND m.status = 'accepted'
+        AND EXISTS (SELECT FROM master_frame f WHERE f.master_id = m.master_id AND f.frame_id IN {FRAMES})""",
+    f"""SELECT format('frames of run %s were reduced with its masters: undo that run first', f.run_id)
+        FROM frame_master m JOIN frame f USING (frame_id) WHERE m.master_id IN {MASTERS}
+        AND f.run_id IS DISTINCT FROM :run GROUP BY f.run_id""",
+    f"""SELECT format('master %s was built with its masters: undo its run %s first', m.master_id, m.run_id)
+        FROM master m WHERE (m.bias_id IN {MASTERS} OR m.dark_id IN {MASTERS})
+        AND m.run_id IS DISTINCT FROM :run""",
     f"""SELECT format('run %s computed statistics of its solution: undo that run first', run_id)
         FROM source_stat WHERE solution_id IN {SOLUTIONS} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
     f"""SELECT format('run %s tied its solution to a standard system: undo that run first', run_id) FROM tie
@@ -68,6 +76,7 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     """
     conn.execute(text("LOCK TABLE source, frame, solution IN SHARE ROW EXCLUSIVE MODE"))
     counts = _undo_solutions(conn, run_id)
+    counts["master"] = _undo_masters(conn, run_id)
     counts |= _undo_frames(conn, run_id)
     counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
     for table in ("reference_catalogue", "camera", "telescope"):
@@ -99,6 +108,15 @@ def _withdraw(conn: Connection, solution_id: int) -> None:
     earlier = conn.scalar(before, {"s": solution_id})
     conn.execute(text("UPDATE archive SET published_solution_id = :e"), {"e": earlier})
     conn.execute(text("UPDATE solution SET state = 'published' WHERE solution_id = :e"), {"e": earlier})
+
+
+def _undo_masters(conn: Connection, run_id: int) -> int:
+    """Delete the masters of a run, with their pixels, and the rejected ones of its frames."""
+    _delete(conn, "frame_master", f"frame_id IN {FRAMES}", run_id)
+    rejected = f"SELECT master_id FROM master_frame WHERE frame_id IN {FRAMES}"
+    return _delete(
+        conn, "master", f"run_id = :run OR (status = 'rejected' AND master_id IN ({rejected}))", run_id
+    )
 
 
 def _undo_frames(conn: Connection, run_id: int) -> dict[str, int]:

@@ -122,6 +122,14 @@ CHECKS: tuple[Check, ...] = (
         "undo the last ingest ('photodb runs list', 'photodb runs undo RUN') and ingest its frames again",
     ),
     Check(
+        "masters have their pixels",
+        """SELECT format('master %s (%s): %s pieces', master_id, status, (SELECT count(*) FROM master_piece p
+                         WHERE p.master_id = m.master_id)) FROM master m
+           WHERE (status = 'accepted') <> EXISTS (SELECT FROM master_piece p WHERE p.master_id = m.master_id)
+           OR (status = 'accepted' AND data_hash IS NULL)""",
+        "undo the run that built it ('photodb calib list') and what used it, then 'photodb calib build'",
+    ),
+    Check(
         "light curves belong to solutions",
         """SELECT format('solution %s: %s points', p.solution_id, p.n)
            FROM (SELECT solution_id, count(*) AS n FROM light_curve_point GROUP BY 1) p

@@ -15,7 +15,7 @@ READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "cone", "query",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
-    "telescope list", "telescope show", "refcat list", "db status", "db url", "db check",
+    "telescope list", "telescope show", "refcat list", "calib list", "calib show", "db status", "db url", "db check",
 }  # fmt: skip
 """Commands that leave the archive as it is; a figure goes to the file that -o names."""
 
@@ -35,6 +35,7 @@ CONTRACT = {
     "qa": "plot apply list suggest measure",
     "shift": "plot reject",
     "refcat": "load list",
+    "calib": "build list show drop",
     "solution": "list show diff publish drop",
     "runs": "list show undo",
     "plot": "noise zeropoints residuals coverage",

@@ -72,6 +72,23 @@ def test_flats_of_a_fading_sky_are_scaled_and_weighted_and_their_stars_left_out(
     assert np.median(made.data[good]) == pytest.approx(1.0, abs=1e-4)
 
 
+def test_in_the_flat_of_a_mosaic_each_colour_has_the_median_one():
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    truth = 1 - 0.4 * ((x - 110) / 220) ** 2 - 0.3 * ((y - 90) / 180) ** 2
+    colour = np.tile([[0.4, 1.0], [1.0, 0.6]], (SHAPE[0] // 2, SHAPE[1] // 2))
+    frames = []
+    for level, red in ((40000, 1.0), (30000, 1.2), (20000, 1.5)):  # the sky reddens as it fades
+        light = colour.copy()
+        light[::2, ::2] *= red
+        frames.append(rng.poisson(level * light * truth).astype(np.float32))
+    made = combine("flat", frames, mosaic=True)
+    assert not made.bad.any() and made.clipped < 2e-3
+    for part in ((slice(a, None, 2), slice(b, None, 2)) for a in (0, 1) for b in (0, 1)):
+        ratio = made.data[part] / (truth[part] / np.median(truth[part]))
+        assert np.median(ratio) == pytest.approx(1.0, abs=5e-4) and ratio.std() < 0.007
+
+
 def test_hot_pixels_are_masked_and_a_varying_level_is_not():
     rng = np.random.default_rng(8)
     slope = np.linspace(0, 200, SHAPE[1])[None, :]
