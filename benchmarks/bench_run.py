@@ -60,6 +60,13 @@ def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, dict
             capture_output=True,
         )
     timing = timed(photodb("--archive", archive, "run", str(folder)))
+    stages = stages_of(archive)
+    subprocess.run(photodb("--archive", archive, "db", "stop"), check=True, capture_output=True)
+    return timing, stages
+
+
+def stages_of(archive: str) -> dict[str, float]:
+    """Return the seconds of every command that an archive has seen, and of its stages."""
     sql = (
         "SELECT command, extract(epoch FROM finished_at - started_at)::float8 AS s, report->'stages' AS stages "
         "FROM run"
@@ -70,7 +77,6 @@ def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, dict
         capture_output=True,
         text=True,
     )
-    subprocess.run(photodb("--archive", archive, "db", "stop"), check=True, capture_output=True)
     rows = json.loads(told.stdout)
     rows = rows["rows"] if isinstance(rows, dict) else rows
     stages: dict[str, float] = {}
@@ -79,7 +85,7 @@ def one_run(folder: Path, refcat: Path | None, work: Path) -> tuple[Timing, dict
         inner = row["stages"]
         inner = json.loads(inner) if isinstance(inner, str) else inner or {}
         stages |= {f"  {row['command']}: {name}": seconds for name, seconds in inner.items()}
-    return timing, stages
+    return stages
 
 
 def busy_seconds() -> float:
