@@ -19,6 +19,7 @@ from .cards import Exposure, filter_of
 from .colour import ADVICE, PLANES, Colour, band_of_channel, colour_of, doubt, looks_mosaic, shifted
 from .fits import MIN_SIDE, RawFrame
 from .headers import CameraDescription
+from .lonely import lonely_pixels
 from .pixelstats import PixelStats, pixel_stats
 from .reduce import Planes, ReducedFrame, reduce_frame
 from .reducekernels import fill_from_neighbours
@@ -42,7 +43,15 @@ def reduce_channel(
     reduced = reduce_frame(frame, d, whole_exposure(exposure, d), planes)
     check_pattern(reduced, colour)
     bias = float("nan") if d.overscan_section or planes.subtract.size else exposure.soft_bias
+    alone = lonely_pixels(reduced.data, _spots(reduced, colour.pattern, channel))
+    reduced = replace(reduced, bad=reduced.bad | alone)
     return own, split(reduced, colour.pattern, channel, d, bias, own)
+
+
+def _spots(frame: ReducedFrame, pattern: str, channel: str) -> list[tuple[int, int]]:
+    """Return row and column of a channel's pixels in the 2x2 cell at the frame's first pixel."""
+    cell = shifted(pattern, int(frame.x_first), int(frame.y_first))
+    return [(k // 2, k % 2) for k in range(4) if cell[k] == channel]
 
 
 def take_plane(frame: RawFrame, channel: str) -> RawFrame:
@@ -94,8 +103,7 @@ def split(
     ------
     FrameError : the channel is too small, or more than half of its pixels are saturated.
     """
-    cell = shifted(pattern, int(frame.x_first), int(frame.y_first))
-    spots = [(k // 2, k % 2) for k in range(4) if cell[k] == channel]
+    spots = _spots(frame, pattern, channel)
     ny, nx = (n // 2 for n in frame.data.shape)
     if min(ny, nx) < MIN_SIDE:
         raise FrameError("too_small", f"channel {channel} is {nx}x{ny} pixels; {MIN_SIDE} a side needed")

@@ -72,6 +72,12 @@ def _with_flags(flags: NDArray, kind: NDArray) -> NDArray[np.int32]:
     return (marked | np.where(kind == EXTENDED, int(Flag.EXTENDED), 0)).astype(np.int32)
 
 
+def as_stars(stars: Detections) -> Detections:
+    """Return the stars with none taken for a cosmic ray, where a star may be as sharp as one."""
+    kind = np.where(stars.kind == COSMIC_RAY, STAR, stars.kind)
+    return replace(stars, kind=kind, flags=_with_flags(stars.flags, kind))
+
+
 def by_psf(stars: Detections) -> Detections:
     """Return the stars with class and flags by their size against the PSF, where it was measured well enough.
 

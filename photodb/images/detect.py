@@ -168,6 +168,7 @@ def star_width(
     bad: NDArray[np.bool_],
     n_stars: int = 120,
     default: float = START_FWHM,
+    sharpest: float = HOT_SHARPNESS,
 ) -> float:
     """Return the median FWHM (px) of bright unsaturated stars, `default` where there are fewer than three."""
     found = _bright(data, noise, 15.0, 4 * n_stars)
@@ -176,7 +177,7 @@ def star_width(
     xy = found[:, :2].astype(int)
     clean = np.array([not bad[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4].any() for x, y in xy], bool)
     found = found[clean]
-    found = found[cores(data, data, bad, found[:, 0], found[:, 1], 1, np.inf)[:, 3] < HOT_SHARPNESS]
+    found = found[cores(data, data, bad, found[:, 0], found[:, 1], 1, np.inf)[:, 3] < sharpest]
     chosen = _spread(found, data.shape)[: 2 * n_stars]
     if len(chosen) < 3:
         return default

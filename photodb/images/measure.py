@@ -13,7 +13,7 @@ from ..core.flags import Flag
 from ..errors import FrameError
 from . import detect, psfphot
 from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky
-from .classify import STAR, by_psf, by_sharpness, typical_sharpness
+from .classify import STAR, as_stars, by_psf, by_sharpness, typical_sharpness
 from .kernels import cores, moments
 from .psf import PsfModel
 from .reduce import ReducedFrame
@@ -21,6 +21,13 @@ from .starflags import blend_flags, pixel_flags, pixel_of
 
 WANDER = 0.35
 """Farthest that a windowed centroid may lie from its peak, in FWHM: beyond, it has run to a neighbour."""
+CONCENTRATED = 0.36
+"""Share of a star's light in one pixel of a channel, median of the frame, above which (FWHM below 1.4 px) the pixels
+tell neither a PSF nor a star from a cosmic ray."""
+UNDERSAMPLED = (
+    "none: stars in focus fall between the pixels of a colour, and their fluxes depend on where; defocus to a FWHM of "
+    "3 px of the camera or more"
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +75,19 @@ def measure(
     sky = detect.background(frame.data, frame.bad)
     data = frame.data - sky.level
     data[~np.isfinite(frame.raw)] = 0.0 if frame.raw.dtype.kind == "f" else data[~np.isfinite(frame.raw)]
-    fwhm = detect.star_width(data, sky.noise, frame.bad)
+    fwhm = detect.star_width(data, sky.noise, frame.bad, sharpest=_sharpest(frame))
     found = _choose(frame, data, sky, fwhm, threshold, max_stars)
     if len(found) == 0:
         raise FrameError("no_stars", f"no star above {threshold:g} sigma (noise {sky.rms:.3g} ADU a pixel)")
     aperture = aperture or APERTURE_FWHM * fwhm
     stars, sharpness = _photometry(frame, data, sky.noise, found, fwhm, aperture, gain)
     made, remark = None, ""
+    if frame.step > 1 and _concentration(data, stars, gain) > CONCENTRATED:
+        stars, psf, remark = (
+            as_stars(stars),
+            "none",
+            UNDERSAMPLED,
+        )  # cosmic rays were told before, on the mosaic
     if psf != "none":
         image = psfphot.image_of(data, sky.noise, frame.bad, gain)
         made, remark = psfphot.frame_psf(image, _ordered(stars), fwhm, psf, grid)
@@ -85,6 +98,16 @@ def measure(
     stars = replace(stars, flags=stars.flags | _blends(stars, aperture + fwhm), sky=stars.sky + level * gain)
     stars = _ordered(stars)
     return _summary(stars, sky, fwhm, aperture, gain, made, remark)
+
+
+def _concentration(data: NDArray[np.float32], stars: Detections, gain: float) -> float:
+    """Return the median share of a bright star's light in its brightest pixel; 0 where there is none."""
+    flux, error = stars.flux[:, BEST_RADIUS], stars.flux_err[:, BEST_RADIUS]
+    bright = (flux > 30 * error) & (stars.flags & (Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL) == 0)
+    if not bright.any():
+        return 0.0
+    y, x = pixel_of(stars.y[bright], data.shape[0]), pixel_of(stars.x[bright], data.shape[1])
+    return float(np.median(data[y, x] * gain / flux[bright]))
 
 
 def _blends(stars: Detections, reach: float) -> NDArray[np.int32]:
@@ -129,8 +152,14 @@ def frame_fwhm(frame: ReducedFrame) -> float:
     """Return the median FWHM (px) of a frame's bright stars; NaN where there are too few to tell."""
     sky = detect.background(frame.data, frame.bad)
     return detect.star_width(
-        np.where(frame.bad, 0, frame.data - sky.level), sky.noise, frame.bad, default=np.nan
-    )
+        np.where(frame.bad, 0, frame.data - sky.level), sky.noise, frame.bad, default=np.nan,
+        sharpest=_sharpest(frame),
+    )  # fmt: skip
+
+
+def _sharpest(frame: ReducedFrame) -> float:
+    """Return the sharpness above which nothing is a star; no limit under a mosaic, for there it was judged before."""
+    return detect.HOT_SHARPNESS if frame.step == 1 else np.inf
 
 
 def _choose(

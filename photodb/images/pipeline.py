@@ -6,7 +6,6 @@ it never raises for a bad file. It runs under limits of memory and time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from .measure import Measured, frame_fwhm, measure
 from .pixelstats import PixelStats
 from .quality import EVERYWHERE, Areas, Quality, quality, without_value
 from .reduce import ReducedFrame, reduce_frame
+from .stopwatch import Stopwatch
 from .worklimits import MEMORY_BYTES, time_limit
 
 
@@ -174,8 +174,13 @@ def failure_of(scanned: Scanned, code: str, reason: str) -> FrameFailure:
     return FrameFailure(scanned.path, scanned.file_hash, code, reason, scanned.channel)
 
 
+def identity(frame: fits.RawFrame, channel: str) -> str:
+    """Return what tells a frame from all others; the channels of a file have its pixels in common."""
+    return f"{frame.data_hash}:{channel}" if channel else frame.data_hash
+
+
 def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
-    watch = _Watch()
+    watch = Stopwatch()
     d = scanned.description
     frame, exposure, reduced = read_reduced(scanned.path, d, scanned.correction, watch.lap, scanned.channel)
     ny, nx = reduced.data.shape
@@ -210,7 +215,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     return FrameResult(
         path=scanned.path,
         file_hash=scanned.file_hash,
-        data_hash=f"{frame.data_hash}:{scanned.channel}" if scanned.channel else frame.data_hash,
+        data_hash=identity(frame, scanned.channel),
         hdu=frame.hdu,
         camera=d.name,
         exposure=exposure,
@@ -250,18 +255,19 @@ def force_file(job: ForcedJob) -> ForcedResult | FrameFailure:
         with time_limit():
             return _force(job)
     except FrameError as error:
-        return FrameFailure(scanned.path, scanned.file_hash, error.code, str(error))
+        return failure_of(scanned, error.code, str(error))
     except MemoryError:
-        return FrameFailure(
-            scanned.path, scanned.file_hash, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB"
-        )
+        return failure_of(scanned, "memory", f"the frame needs more than {MEMORY_BYTES >> 30} GB")
 
 
 def _force(job: ForcedJob) -> ForcedResult:
-    watch = _Watch()
+    watch = Stopwatch()
     scanned = job.scanned
-    frame, _, reduced = read_reduced(scanned.path, scanned.description, scanned.correction, watch.lap)
-    if job.data_hash and frame.data_hash != job.data_hash:
+    channel = scanned.channel or job.data_hash.partition(":")[2]
+    frame, _, reduced = read_reduced(
+        scanned.path, scanned.description, scanned.correction, watch.lap, channel
+    )
+    if job.data_hash and identity(frame, channel) != job.data_hash:
         raise FrameError(
             "changed", f"{scanned.path}: the pixels are not those that were ingested; restore the file"
         )
@@ -280,19 +286,6 @@ def _uncalibrated(measured: Measured) -> Measured:
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-class _Watch:
-    """Times of the stages of one frame."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
-        self._last = now
 
 
 @dataclass(frozen=True)
