@@ -73,8 +73,8 @@ def _with_flags(flags: NDArray, kind: NDArray) -> NDArray[np.int32]:
 
 
 def as_stars(stars: Detections) -> Detections:
-    """Return the stars with none taken for a cosmic ray, where a star may be as sharp as one."""
-    kind = np.where(stars.kind == COSMIC_RAY, STAR, stars.kind)
+    """Return the stars with none told apart, where pixels are too wide for it."""
+    kind = np.full(len(stars), STAR)
     return replace(stars, kind=kind, flags=_with_flags(stars.flags, kind))
 
 

@@ -21,8 +21,8 @@ from .starflags import blend_flags, pixel_flags, pixel_of
 
 WANDER = 0.35
 """Farthest that a windowed centroid may lie from its peak, in FWHM: beyond, it has run to a neighbour."""
-CONCENTRATED = 0.36
-"""Share of a star's light in one pixel of a channel, median of the frame, above which (FWHM below 1.4 px) the pixels
+CONCENTRATED = 0.30
+"""Share of a star's light in one pixel of a channel, median of the frame, above which (FWHM below 1.5 px) the pixels
 tell neither a PSF nor a star from a cosmic ray."""
 UNDERSAMPLED = (
     "none: stars in focus fall between the pixels of a colour, and their fluxes depend on where; defocus to a FWHM of "
