@@ -6,7 +6,6 @@ FITS program can look at one that `photodb calib show` wrote out.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import warnings
@@ -25,8 +24,8 @@ from .masters import MasterPixels
 from .reduce import NO_PLANES, NONE_32, Planes
 
 ANEW = "it was changed or damaged; take it back and build it anew (photodb runs undo, photodb calib build)"
-KEPT = 4
-"""Sets of masters that a process keeps ready."""
+KEPT_BYTES = 256 << 20
+"""Masters that a process keeps ready; one set at least."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,6 @@ def from_bytes(content: bytes, data_hash: str) -> tuple[NDArray[np.float32], NDA
     return data, bad
 
 
-@functools.lru_cache(maxsize=KEPT)
 def load_planes(correction: Correction) -> Planes:
     """Read the masters of a frame and make them ready; kept, so that a process reads them once.
 
@@ -103,6 +101,18 @@ def load_planes(correction: Correction) -> Planes:
     """
     if not correction:
         return NO_PLANES
+    key = (correction.bias, correction.dark, correction.flat, correction.dark_scale)
+    made = _kept.pop(key, None) or _make_planes(correction)
+    _kept[key] = made  # the newest last
+    while len(_kept) > 1 and sum(p.nbytes for p in _kept.values()) > KEPT_BYTES:
+        del _kept[next(iter(_kept))]
+    return made
+
+
+_kept: dict[tuple[str, str, str, float], Planes] = {}
+
+
+def _make_planes(correction: Correction) -> Planes:
     subtract, multiply, bad = NONE_32, NONE_32, np.zeros((1, 1), bool)
     try:
         if correction.bias:

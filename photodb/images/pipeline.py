@@ -204,6 +204,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         )
         if scanned.correction.missing:
             measured = _uncalibrated(measured)
+            assumed["masters"] = scanned.correction.missing
         if measured.remark:
             assumed["psf"] = measured.remark
         settings.areas.flag(measured.detections)

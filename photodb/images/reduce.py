@@ -34,6 +34,11 @@ class Planes:
         return ys, xs
 
     @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return self.subtract.nbytes + self.multiply.nbytes + self.bad.nbytes
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """(ny, nx), or (0, 0) where there is nothing to apply."""
         return max(self.subtract.shape, self.multiply.shape, self.bad.shape)

@@ -63,11 +63,18 @@ def fill_from_neighbours(data, bad, ys, xs):
         n = 0
         for j in range(max(0, ys[k] - 2), min(ny, ys[k] + 3)):
             for i in range(max(0, xs[k] - 2), min(nx, xs[k] + 3)):
-                if not bad[j, i]:
-                    values[n] = data[j, i]
-                    n += 1
+                if bad[j, i]:
+                    continue
+                at = n
+                while (
+                    at and values[at - 1] > data[j, i]
+                ):  # kept in order: far quicker than np.median on so few
+                    values[at] = values[at - 1]
+                    at -= 1
+                values[at] = data[j, i]
+                n += 1
         if n:
-            data[ys[k], xs[k]] = np.median(values[:n])
+            data[ys[k], xs[k]] = (values[(n - 1) // 2] + values[n // 2]) * np.float32(0.5)
 
 
 @njit(cache=True, nogil=True)

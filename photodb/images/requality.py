@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import FrameError
 from . import fits
 from .headers import CameraDescription
+from .masterfile import NO_CORRECTION, Correction
 from .pipeline import read_reduced
 from .quality import Areas, Quality, quality, without_value
 from .worklimits import time_limit
@@ -31,6 +32,7 @@ class QualityJob:
     file_hash: str  # SHA-256 that the file must have
     description: CameraDescription
     channel: str = ""  # of a colour frame
+    correction: Correction = NO_CORRECTION  # the masters it was reduced with
 
 
 def measure_quality(job: QualityJob, areas: Areas) -> Remeasured:
@@ -51,5 +53,5 @@ def _quality(job: QualityJob, areas: Areas) -> Quality:
         )
     if fits.file_hash(job.path) != job.file_hash:
         raise FrameError("changed", f"the file {job.path} is not the one that was ingested: its bytes differ")
-    _, _, reduced = read_reduced(job.path, job.description, channel=job.channel)
+    _, _, reduced = read_reduced(job.path, job.description, job.correction, channel=job.channel)
     return quality(reduced.data, areas, without_value(reduced.raw))

@@ -22,6 +22,7 @@ from photodb.storage.framelists import FrameFilter
 from .judge import frame_columns
 from .progress import Progress, Silent
 from .runs import recorded_run
+from .shelf import MasterShelf
 from .workers import Workers
 
 FRAMES_AT_ONCE = 50
@@ -66,8 +67,14 @@ def measure(
         return report
     arguments = {"areas": asdict(areas), "filter": asdict(chosen)}
     n = min(os.cpu_count() or 1 if jobs is None else jobs, len(todo))
-    with recorded_run(db, "qa measure", arguments, asdict(areas)) as run, Workers(n) as workers:
+    with (
+        recorded_run(db, "qa measure", arguments, asdict(areas)) as run,
+        Workers(n) as workers,
+        MasterShelf(db) as shelf,
+    ):
         progress.start(len(todo), "quality")
+        corrections = shelf.of_frames([job.frame_id for job in todo])
+        todo = [replace(job, correction=corrections[job.frame_id]) for job in todo]
         for part in _parts(workers, todo, areas):
             with db.begin() as conn:
                 framequality.insert(conn, run.run_id, [_row(r, areas) for r in part if r.quality is not None])

@@ -68,14 +68,19 @@ class MasterShelf:
             missing="; ".join(why for _, why in choice.missing),
         )
 
-    def of_frame(self, frame_id: int, exptime: float) -> Correction:
-        """Return the masters that were applied to a frame of the archive, for reducing it once more."""
+    def of_frames(self, frame_ids: Sequence[int]) -> dict[int, Correction]:
+        """Return the masters that were applied to frames of the archive, for reducing these once more."""
         with self._db.begin() as conn:
-            ids = masters.masters_of_frame(conn, frame_id)
-        used = {m.kind: m for m in self.known if m.master_id in ids}
+            rows = masters.masters_of_frames(conn, frame_ids)
+        by_id = {m.master_id: m for m in self.known}
+        return {row["frame_id"]: self._again(row, [by_id[k] for k in row["master_ids"]]) for row in rows}
+
+    def _again(self, row: Any, applied: Sequence[KnownMaster]) -> Correction:
+        used = {m.kind: m for m in applied}
         dark = used.get("dark")
-        scale = 0.0 if dark is None else 1.0 if dark.with_bias else exptime / dark.exptime
-        return self.correction(Choice(used.get("bias"), dark, used.get("flat"), scale))
+        scale = 0.0 if dark is None else 1.0 if dark.with_bias else row["exptime"] / dark.exptime
+        correction = self.correction(Choice(used.get("bias"), dark, used.get("flat"), scale))
+        return replace(correction, missing=row["missing"])
 
     def _file(self, m: KnownMaster) -> str:
         path = Path(self._scratch.name) / f"{m.data_hash}.fits"

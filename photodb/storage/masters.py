@@ -153,7 +153,13 @@ def insert_frame_masters(conn: Connection, frame_id: int, master_ids: Sequence[i
         conn.execute(insert(frame_master), [{"frame_id": frame_id, "master_id": k} for k in master_ids])
 
 
-def masters_of_frame(conn: Connection, frame_id: int) -> list[int]:
-    """List the masters that were applied to a frame."""
-    query = select(frame_master.c.master_id).where(frame_master.c.frame_id == frame_id)
-    return list(conn.scalars(query.order_by(frame_master.c.master_id)))
+def masters_of_frames(conn: Connection, frame_ids: Sequence[int]) -> list[RowMapping]:
+    """Return exposure, keys of the masters applied, and what was missing, of frames: a row a frame."""
+    query = text(
+        """
+        SELECT frame_id, coalesce(exptime, 0) AS exptime, coalesce(assumed ->> 'masters', '') AS missing,
+               ARRAY(SELECT master_id FROM frame_master m WHERE m.frame_id = f.frame_id ORDER BY 1) AS master_ids
+        FROM frame f WHERE frame_id = ANY(CAST(:ids AS bigint[])) ORDER BY frame_id
+        """
+    )
+    return list(conn.execute(query, {"ids": list(frame_ids)}).mappings())

@@ -93,7 +93,7 @@ def test_lowells_sky_is_flatter_with_its_flat(database, data_dir):
             path = folder / f"20190326.{number}.fits"
             frame_id = ask(database, f"SELECT frame_id FROM frame WHERE path LIKE '%{number}.fits'")[0][0]
             spread = []
-            for correction in (NO_CORRECTION, shelf.of_frame(frame_id, 300.0)):
+            for correction in (NO_CORRECTION, shelf.of_frames([frame_id])[frame_id]):
                 _, _, made = read_reduced(path, camera, correction)
                 medians = area_medians(made.data, areas=8, step=1)
                 spread.append(medians.std() / np.median(medians))

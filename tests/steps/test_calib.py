@@ -14,14 +14,17 @@ from photodb.errors import FrameError, NothingMatched, UsageError
 from photodb.images.headers import CameraDescription
 from photodb.images.masterchoice import Choice
 from photodb.images.pipeline import read_reduced
+from photodb.images.quality import Areas
 from photodb.steps.calib import CalibSettings, build
 from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.instruments import add_telescope
 from photodb.steps.mastertables import drop, export_master, master_frames, master_remarks, master_table
+from photodb.steps.requality import measure
 from photodb.steps.runs import list_runs, undo_run
 from photodb.steps.shelf import MasterShelf
 from photodb.steps.verify import verify_archive
 from photodb.storage import instruments
+from photodb.storage.framelists import FrameFilter
 from photodb.storage.rowhashes import row_hashes
 from tests.helpers.raw_frames import TOML, Detector, write_raw
 from tests.images.sky_frames import star_image
@@ -122,7 +125,7 @@ def test_a_reduced_frame_is_the_truth_within_its_noise(reduced, night, scene):
     d = description(db)
     frame_id = ask(db, "SELECT frame_id FROM frame WHERE path LIKE '%/a0.fits'")[0][0]
     with MasterShelf(db) as shelf:
-        _, _, made = read_reduced(night / "a0.fits", d, shelf.of_frame(frame_id, 60.0))
+        _, _, made = read_reduced(night / "a0.fits", d, shelf.of_frames([frame_id])[frame_id])
     _, _, plain = read_reduced(night / "a0.fits", d)
     good = ~made.bad
     assert made.bad[detector.dead].all() and made.bad[detector.hot].all()
@@ -143,6 +146,17 @@ def test_a_reduced_frame_is_the_truth_within_its_noise(reduced, night, scene):
     assert np.abs(made.data[quiet] * detector.gain - SKY).max() < 6 * 45
 
 
+def test_quality_measured_again_is_that_of_the_reduced_frame(reduced):
+    db, _ = reduced
+    measure(db, FrameFilter(), Areas(), jobs=0)
+    rows = ask(
+        db,
+        "SELECT f.nonuniformity - q.nonuniformity, f.data_max - q.data_max FROM frame f "
+        "JOIN frame_quality q USING (frame_id)",
+    )
+    assert rows == [(0.0, 0.0)] * 3
+
+
 def test_a_frame_without_its_flat_is_taken_and_flagged(reduced):
     db, _ = reduced
     rows = ask(
@@ -154,6 +168,7 @@ def test_a_frame_without_its_flat_is_taken_and_flagged(reduced):
     assert rows[0][0] == "R" and rows[0][1] == "accepted"
     assert "no flat for band R: the archive has none" not in rows[0][2]
     assert "no flat for band R: this camera's flats are of V" in rows[0][2]
+    assert ask(db, "SELECT assumed ->> 'masters' <> '' FROM frame WHERE path LIKE '%/ar.fits'") == [(True,)]
     assert rows[0][3] and all(row[0] == "V" and not row[4] for row in rows[1:])
 
 
