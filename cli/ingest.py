@@ -54,6 +54,14 @@ SHARED = (
         help="Model of the point-spread function; none: apertures only. Default: as the camera says (moffat).",
     ),
     click.option(
+        "--list-map",
+        "list_maps",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE.toml",
+        help="Column map for star lists that are not in photodb's layout (docs/star-lists.md); may be repeated.",
+    ),
+    click.option(
         "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
     ),
     *AREA_OPTIONS,
@@ -83,9 +91,9 @@ def ingest(
     db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None,
     center: tuple[float, float] | None, scale: float | None, max_stars: int, threshold: float,
     psf: str | None, box: tuple[int, int, int, int] | None, masks: tuple[tuple[int, int, int, int], ...],
-    retry: bool, dry_run: bool,
+    list_maps: tuple[str, ...], retry: bool, dry_run: bool,
 ) -> int:  # fmt: skip
-    """Read frames (files or folders): measure, register, place on the sky, associate with sources, store.
+    """Read frames or star lists (files or folders): measure, register, place on the sky, associate with sources, store.
 
     Every file ends as accepted, or rejected with its reason; running the command again goes on where it stopped and
     takes nothing twice. Exit code 1 tells that some files were rejected.
@@ -95,7 +103,7 @@ def ingest(
 
     settings = IngestSettings(
         max_stars=max_stars, threshold=threshold, box=box, masks=masks, camera=camera, center=center,
-        scale=scale, jobs=jobs, psf=psf, retry=retry, dry_run=dry_run,
+        scale=scale, jobs=jobs, psf=psf, list_maps=list_maps, retry=retry, dry_run=dry_run,
     )  # fmt: skip
     report = step(db, paths, settings, TerminalProgress())
     if dry_run:

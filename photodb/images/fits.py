@@ -119,13 +119,7 @@ def _check_magic(path: Path) -> None:
     if not head:
         raise FrameError("empty", "the file is empty (0 bytes)")
     if not (head.startswith((b"SIMPLE", b"\x1f\x8b", b"BZh", b"\x1f\x9d", b"PK"))):
-        later = (
-            "; star lists are not read yet"
-            if path.suffix.lower() in (".csv", ".ecsv", ".txt", ".dat")
-            else ""
-        )
-        later = later or raw_advice(path)
-        raise FrameError("not_fits", f"the file does not start with SIMPLE: it is not FITS{later}")
+        raise FrameError("not_fits", f"the file does not start with SIMPLE: it is not FITS{raw_advice(path)}")
 
 
 def _is_image(hdu: object) -> bool:

@@ -44,6 +44,7 @@ class Measured:
     limiting_flux: float  # e-, of a star at 5 sigma in the best aperture, or by the PSF where there is one
     psf: dict[str, Any] | None = None  # as photodb.images.psf.PsfModel.to_dict
     remark: str = ""
+    best: int = BEST_RADIUS  # which of the radii is the main one
 
 
 def measure(

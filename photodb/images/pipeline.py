@@ -22,6 +22,7 @@ from .colour import NO_COLOUR, channels_of, colour_of
 from .describe import describe
 from .forced import ForcedResult, Targets, force
 from .headers import CameraDescription, recognise
+from .listmaps import ListMap
 from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
 from .pixelstats import PixelStats
@@ -58,6 +59,8 @@ class Scanned:
     correction: Correction = NO_CORRECTION  # the masters to apply
     channels: tuple[str, ...] = ("",)  # what the file is measured in, each a frame of its own
     channel: str = ""  # the one to measure; empty for what has no colours
+    list_map: ListMap | None = None  # the column map of a star list, where one is needed
+    is_list: bool = False  # a star list: no pixels
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class FrameFailure:
     code: str
     reason: str
     channel: str = ""
+    source_format: str = "pixels"  # or list
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class FrameResult:
     seconds: dict[str, float] = field(default_factory=dict)
     correction: Correction = NO_CORRECTION  # the masters applied
     channel: str = ""
+    source_format: str = "pixels"  # or the format of a star list
+    remark: str = ""
 
 
 def scan(
@@ -171,7 +177,8 @@ def measure_file(scanned: Scanned, settings: PixelSettings) -> FrameResult | Fra
 
 def failure_of(scanned: Scanned, code: str, reason: str) -> FrameFailure:
     """Return the failure of a file, or of one of its channels."""
-    return FrameFailure(scanned.path, scanned.file_hash, code, reason, scanned.channel)
+    origin = "list" if scanned.is_list else "pixels"
+    return FrameFailure(scanned.path, scanned.file_hash, code, reason, scanned.channel, origin)
 
 
 def identity(frame: fits.RawFrame, channel: str) -> str:

@@ -100,7 +100,10 @@ def _register(
 
 def _completed(d: CameraDescription, scanned: list[Scanned], workers: Workers) -> CameraDescription:
     """Estimate gain, read noise, saturation and aperture from a few science frames, spread over the files."""
-    science = [s for s in scanned if s.kind == "science"] or scanned
+    pixels = [s for s in scanned if not s.is_list]
+    if not pixels:
+        return d
+    science = [s for s in pixels if s.kind == "science"] or pixels
     chosen = [science[k] for k in np.unique(np.linspace(0, len(science) - 1, SAMPLE_FRAMES).astype(int))]
     look = partial(sample_frame, description=d)
 
@@ -123,7 +126,14 @@ def _completed(d: CameraDescription, scanned: list[Scanned], workers: Workers) -
 def _told(description: CameraDescription, scanned: list[Scanned]) -> list[str]:
     """Say what was assumed of a camera that the archive did not know, and where to correct it."""
     header = any(s.new for s in scanned)
-    origin = "described from its header" if header else "taken from the descriptions that come with photodb"
+    listed = all(s.is_list for s in scanned)
+    origin = (
+        "named by its star lists"
+        if listed and header
+        else "described from its header"
+        if header
+        else "taken from the descriptions that come with photodb"
+    )
     lines = [f"new camera {description.name} on {description.telescope}: {origin}"]
     for name, how in sorted(description.assumed.items()):
         value = getattr(description, name, None)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.core.ephemeris import airmass, altitude_of
-from photodb.images.aperture import BEST_RADIUS
 from photodb.images.pipeline import FrameResult
 from photodb.storage.frames import NUMBER_BITS
 
@@ -67,6 +66,7 @@ def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: i
         "background": result.background, "data_min": result.quality.data_min, "data_max": result.quality.data_max,
         "dynamic_range": result.quality.dynamic_range, "nonuniformity": result.quality.nonuniformity,
         "gain": result.gain, "read_noise": exposure.read_noise, "assumed": result.assumed, "run_id": run_id,
+        "source_format": result.source_format,
     }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def measured_values(result: FrameResult) -> dict[str, Any]:
     return {
         "background_rms": m.background_rms, "fwhm": m.fwhm, "ellipticity": m.ellipticity,
         "limiting_mag": float(-2.5 * np.log10(m.limiting_flux / result.exposure.exptime)),
-        "n_saturated": m.n_saturated, "aperture_radii": list(m.radii), "aperture_best": BEST_RADIUS,
+        "n_saturated": m.n_saturated, "aperture_radii": list(m.radii), "aperture_best": m.best,
         "psf": m.psf,
     }  # fmt: skip
 
@@ -91,9 +91,9 @@ def sky_values(
     result: FrameResult, placement: Placement, centre: tuple[float, float, float], cameras: Cameras
 ) -> dict[str, Any]:
     """Return the columns of a frame's place on the sky, with a remark where something looks wrong."""
-    values: dict[str, Any] = {"astrometry": placement.astrometry, "reason": placement.remark}
+    remarks = [r for r in (result.remark, placement.remark) if r]
+    values: dict[str, Any] = {"astrometry": placement.astrometry, "reason": "; ".join(remarks)}
     d = cameras.descriptions[result.camera]
-    remarks = [placement.remark] if placement.remark else []
     if placement.wcs is None:
         return values
     ra, dec, radius = centre
@@ -139,7 +139,7 @@ def detection_rows(
     result: FrameResult, frame_id: int, links: Association, ra: NDArray, dec: NDArray
 ) -> NDArray:
     """Return the rows of table `detection`, brightest first."""
-    found = result.measured.detections  # type: ignore[union-attr]
+    found, best = result.measured.detections, result.measured.best  # type: ignore[union-attr]
     n, k = found.flux.shape
     dtype: list[Any] = [
         ("cell", "i4"),
@@ -162,7 +162,7 @@ def detection_rows(
     for name in ("flux_psf", "flux_psf_err", "psf_chi2", "psf_size", "psf_size_err"):
         fitted = getattr(found, name)
         rows[name] = np.nan if fitted is None else fitted
-    flux, error = found.flux[:, BEST_RADIUS], found.flux_err[:, BEST_RADIUS]
+    flux, error = found.flux[:, best], found.flux_err[:, best]
     positive = flux > 0
     rows["cell"], rows["frame_id"], rows["source_id"] = links.cell, frame_id, links.source_id
     rows["detection_id"] = (frame_id << NUMBER_BITS) + np.arange(n)

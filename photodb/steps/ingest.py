@@ -13,17 +13,13 @@ from photodb.errors import FrameError, NothingMatched, UsageError
 from photodb.images.cards import SCALES
 from photodb.images.fits import SUFFIXES, file_hash, is_frame_name
 from photodb.images.headers import CameraDescription
-from photodb.images.pipeline import (
-    FrameFailure,
-    FrameResult,
-    PixelSettings,
-    Scanned,
-    failure_of,
-    measure_file,
-    scan,
-)
+from photodb.images.listfiles import SUFFIXES as LIST_SUFFIXES
+from photodb.images.listmaps import ListMap
+from photodb.images.listmaptoml import load_list_map
+from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, failure_of
 from photodb.images.quality import Areas, Box
 from photodb.images.rawfiles import tell_raw_files
+from photodb.images.starlists import could_be_list, measure_any, scan_any
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
 
@@ -50,6 +46,7 @@ class IngestSettings:
     center: tuple[float, float] | None = None  # deg, where headers do not tell
     scale: float | None = None  # arcsec/px
     jobs: int | None = None  # worker processes; None: one a core, 0: none
+    list_maps: tuple[str, ...] = ()  # files of column maps for star lists
     retry: bool = False  # try frames again that were rejected before they were measured
     dry_run: bool = False
 
@@ -90,8 +87,10 @@ class IngestReport:
         return "partial" if self.n_rejected else "done"
 
 
-def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the frames among paths, folders searched for FITS names; and the other files that the folders hold.
+def find_files(paths: Iterable[Path], maps: Sequence[ListMap] = ()) -> tuple[list[Path], list[Path]]:
+    """Return the frames and star lists among paths, and the other files that the folders among them hold.
+
+    In a folder, frames are known by their FITS names, star lists by what is in them; what is named is taken.
 
     Raises
     ------
@@ -102,7 +101,7 @@ def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     for path in map(Path, paths):
         if path.is_dir():
             for entry in sorted(p for p in path.rglob("*") if p.is_file()):
-                if is_frame_name(entry):
+                if is_frame_name(entry) or could_be_list(entry, maps):
                     found[entry.resolve()] = None
                 else:
                     ignored.append(entry)
@@ -130,7 +129,8 @@ def ingest(
     settings, progress = settings or IngestSettings(), progress or Silent()
     began = time.perf_counter()
     report = IngestReport()
-    files, ignored = find_files(paths)
+    maps = [load_list_map(Path(file)) for file in settings.list_maps]
+    files, ignored = find_files(paths, maps)
     report.n_ignored = len(ignored)
     raw = tell_raw_files(ignored)
     known = _descriptions(db, settings.camera)
@@ -138,8 +138,8 @@ def ingest(
     if not files:
         where = ", ".join(str(p) for p in paths)
         raise NothingMatched(
-            f"no frame in {where}: {report.n_ignored} other files there{raw and f' ({raw})'}; names end in "
-            f"{', '.join(SUFFIXES)}"
+            f"no frame and no star list in {where}: {report.n_ignored} other files there{raw and f' ({raw})'}; names "
+            f"of frames end in {', '.join(SUFFIXES)}, those of lists in {', '.join(LIST_SUFFIXES)}"
         )
     if raw:
         progress.message(f"{report.n_ignored} files ignored, {raw}")
@@ -150,9 +150,9 @@ def ingest(
             report.n_new = len(todo) + len(unreadable)
             report.seconds = time.perf_counter() - began
             return report
-        arguments = {"paths": [str(p) for p in paths]}
+        arguments = {"paths": [str(p) for p in paths]} | ({"maps": [asdict(m) for m in maps]} if maps else {})
         with recorded_run(db, "ingest", arguments, asdict(settings)) as run:
-            _ingest_files(db, run, workers, known, todo, unreadable, settings, report, progress)
+            _ingest_files(db, run, workers, (known, maps), todo, unreadable, settings, report, progress)
             report.seconds = time.perf_counter() - began
             run.outcome = report.outcome
             run.report |= {k: v for k, v in asdict(report).items() if k != "rejected"}
@@ -192,11 +192,11 @@ def _unknown_files(
 
 
 def _ingest_files(
-    db: Database, run: RecordedRun, workers: Workers, known: list[CameraDescription],
+    db: Database, run: RecordedRun, workers: Workers, known: tuple[list[CameraDescription], list[ListMap]],
     todo: list[tuple[Path, str]], failures: list[FrameFailure],
     settings: IngestSettings, report: IngestReport, progress: Progress,
 ) -> None:  # fmt: skip
-    look = functools.partial(_scan, known=known, camera=settings.camera)
+    look = functools.partial(_scan, known=known[0], camera=settings.camera, maps=known[1])
     scanned: list[Scanned] = []
     for found in workers.map(look, todo, lambda job: FrameFailure(job[0], job[1], "crashed", CRASH)):
         (scanned if isinstance(found, Scanned) else failures).append(found)  # type: ignore[arg-type]
@@ -238,9 +238,9 @@ CRASH = "the process that read this file died: out of memory, or a crash in the 
 
 
 def _scan(
-    job: tuple[Path, str], known: list[CameraDescription], camera: str | None
+    job: tuple[Path, str], known: list[CameraDescription], camera: str | None, maps: list[ListMap]
 ) -> Scanned | FrameFailure:
-    return scan(job[0], job[1], known, camera)
+    return scan_any(job[0], job[1], known, camera, maps)
 
 
 def _descriptions(db: Database, camera: str | None) -> list[CameraDescription]:
@@ -263,7 +263,7 @@ def _measure_and_write(
     areas = Areas(settings.box, settings.masks)
     pixel = PixelSettings(settings.max_stars, settings.threshold, areas, settings.psf)
     placer = Placer(settings.center, settings.scale)
-    work = functools.partial(measure_file, settings=pixel)
+    work = functools.partial(measure_any, settings=pixel, scale=settings.scale)
     for result in workers.map(work, scanned, lambda s: failure_of(s, "crashed", CRASH)):
         began = time.perf_counter()
         if isinstance(result, FrameResult):

@@ -143,7 +143,7 @@ def select(found: Read, detections: NDArray[Any], settings: SolveSettings) -> Se
     area = frames["aperture_area"]
     guess = np.where(area > 0, 2.5 * np.log10(np.where(area > 0, area, 1.0)), 0.0)
     mag = detections["mag"].astype(np.float64)
-    share = star_share(mag, mag_err, frames["exptime"][frame])
+    share = star_share(mag, mag_err, np.where(frames["electrons"], frames["exptime"], np.nan)[frame])
     error = np.where(fit, mag_err, np.nan)
     columns = Measurements(star, frame, found.raw.x, found.raw.y, mag, error, share)
     return Selection(

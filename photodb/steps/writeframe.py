@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.errors import FrameError
-from photodb.images.aperture import BEST_RADIUS
 from photodb.images.pipeline import FrameFailure, FrameResult
 from photodb.storage import frames, instruments, masters
 from photodb.storage.engine import Connection, Database
@@ -58,6 +57,7 @@ def write_failure(db: Database, run_id: int, failure: FrameFailure) -> Written:
         "path": str(failure.path), "data_hash": identity or f"path:{failure.path}",
         "file_hash": failure.file_hash, "channel": failure.channel, "kind": "unknown", "status": "rejected",
         "reason": failure.reason, "reason_code": failure.code, "run_id": run_id,
+        "source_format": failure.source_format,
     }  # fmt: skip
     with db.begin() as conn:
         if frames.insert_frame(conn, values) < 0:
@@ -187,7 +187,8 @@ def _associated(
             np.full(n, np.nan),
         )
     ra, dec = placement.wcs.to_sky(found.x, found.y)
-    significance = found.flux[:, BEST_RADIUS] / found.flux_err[:, BEST_RADIUS]
+    best = result.measured.best  # type: ignore[union-attr]
+    significance = found.flux[:, best] / found.flux_err[:, best]
     radius = radius_arcsec(placement.wcs.scale_arcsec, placement.rms_arcsec)
     links = associate(
         conn, run_id, field_id, ra, dec, result.exposure.mjd, found.flags.astype(np.int32), significance, centre,

@@ -58,7 +58,7 @@ SELECT f.frame_id, f.path, f.file_hash, c.name AS camera, c.description, f.mjd_s
        f.ny, coalesce(f.gain, 1) AS gain, f.aperture_radii AS radii, f.psf, coalesce(f.n_forced, -1) AS n_forced
 FROM frame f JOIN camera c USING (camera_id) LEFT JOIN band b USING (band_id)
 WHERE f.status = 'accepted' AND f.kind = 'science' AND f.wcs IS NOT NULL AND f.aperture_radii IS NOT NULL
-  AND f.file_hash <> '' AND {where}
+  AND f.file_hash <> '' AND f.source_format = 'pixels' AND {where}
 ORDER BY f.mjd, f.frame_id
 """
 _SEEN = """

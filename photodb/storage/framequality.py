@@ -21,11 +21,11 @@ NEWEST = (
 
 
 def files(conn: Connection, frame_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Return key, file and camera of frames, and the areas of their newest measurement (NULL without one)."""
+    """Return key, file and camera of frames with pixels, and the areas of their newest measurement (NULL without)."""
     query = text(
         "SELECT f.frame_id, f.path, f.file_hash, f.data_hash, c.name AS camera, c.description, q.box, q.masks "
         f"FROM frame f JOIN camera c USING (camera_id) LEFT JOIN LATERAL ({NEWEST}) q ON true "
-        "WHERE f.frame_id = ANY(CAST(:ids AS bigint[])) ORDER BY f.mjd, f.frame_id"
+        "WHERE f.frame_id = ANY(CAST(:ids AS bigint[])) AND f.source_format = 'pixels' ORDER BY f.mjd, f.frame_id"
     )
     return [dict(row) for row in conn.execute(query, {"ids": list(frame_ids)}).mappings()]
 

@@ -37,6 +37,7 @@ FRAME_DTYPE = np.dtype(
         ("n_forced", "i4"),  # -1 until it was measured so
         ("aperture_best", "i4"),  # -1 if unknown
         ("n_apertures", "i4"),
+        ("electrons", "?"),  # whether fluxes are electrons; those of some star lists are not
     ]
 )
 DETECTION_DTYPE = np.dtype(
@@ -100,7 +101,7 @@ SELECT f.frame_id, f.camera_id, c.telescope_id, f.band_id, coalesce(f.field_id, 
        coalesce(f.mjd_tdb, 'NaN'), coalesce(f.earth_x, 'NaN'), coalesce(f.earth_y, 'NaN'), coalesce(f.earth_z, 'NaN'),
        coalesce(f.nx, 0), coalesce(f.ny, 0), coalesce(f.exptime, 'NaN'),
        coalesce(t.aperture_area, 'NaN'), coalesce(f.n_forced, -1), coalesce(f.aperture_best, -1),
-       coalesce(array_length(f.aperture_radii, 1), 0)
+       coalesce(array_length(f.aperture_radii, 1), 0), f.gain IS NOT NULL OR f.source_format = 'pixels'
 FROM frame f
 JOIN camera c ON c.camera_id = f.camera_id
 JOIN telescope t ON t.telescope_id = c.telescope_id
