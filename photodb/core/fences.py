@@ -50,7 +50,12 @@ def densest_half(values: ArrayLike) -> tuple[float, float]:
 
 
 def fence(
-    values: ArrayLike, low: bool, least: float = 0.0, share: float = 0.0, most: float = np.inf
+    values: ArrayLike,
+    low: bool,
+    least: float = 0.0,
+    share: float = 0.0,
+    most: float = np.inf,
+    usual: float | None = None,
 ) -> Fence:
     """Suggest a limit for a series whose bad values lie low, or high.
 
@@ -59,6 +64,7 @@ def fence(
     values : (n,), any order; NaN is left out
     least, share : the limit is at least this far from the middle, as a number and as a share of it
     most : and at most this far
+    usual : counts as the middle where it is known beforehand
 
     Returns
     -------
@@ -73,6 +79,7 @@ def fence(
         nothing = float("nan")
         return Fence(n, nothing, nothing, nothing, f"{n} frames, {MIN_VALUES} needed")
     middle, sigma = densest_half(known)
+    middle = middle if usual is None else usual
     room = min(max(WIDTH * (1 + FEW / n) * sigma, least, share * abs(middle)), most)
     limit = float(f"{middle - room if low else middle + room:.4g}")
     if low and share > 0 and limit <= 0:

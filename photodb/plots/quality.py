@@ -51,11 +51,13 @@ def quality_figure(frames: Columns, limits: Mapping[str, Limit] | None = None, t
     figure, axes = style.new_figure(len(apart) + len(panels), panel_height=1.7)
     for axis, name in zip(axes, apart, strict=False):
         _counts(axis, frames, times, counts, name, cameras)
-    style.legend_above(axes[0])
+    if len(cameras) <= MOST_CAMERAS:
+        style.legend_above(axes[0])
     rest, ringed = axes[len(apart) :], False
     for axis, panel in zip(rest, panels, strict=True):
         ringed |= series.draw_panel(axis, frames, times, panel, cameras)
-    series.camera_legend(rest[0], cameras, frames, ringed)
+    first = rest[0] if len(cameras) <= MOST_CAMERAS else axes[0]
+    series.camera_legend(first, cameras, frames, ringed)
     style.title(figure, title)
     style.draw_time_axis(axes, times)
     return figure

@@ -30,6 +30,7 @@ class Measure:
     least: float = 0.0  # a suggested limit is at least so far from the usual value,
     share: float = 0.0  # or at least this share of it,
     most: float = float("inf")  # and at most so far
+    usual: float | None = None  # the usual value, where it is not the series' own
 
     def breaks(self, values: NDArray, limit: float | NDArray) -> NDArray[np.bool_]:
         """Tell which values lie beyond a limit; NaN breaks none."""
@@ -51,7 +52,7 @@ QUALITY = (
     Measure("n_detections", "stars", "", True, "min_stars", share=0.4),
     Measure("background", "background", "ADU", False, "max_background", share=0.5),
     Measure("limiting_mag", "limiting magnitude", "mag", True, "min_limit", 0.4),
-    Measure("light_lost", "light lost", "mag", False, "max_loss", 0.5, most=0.75),
+    Measure("light_lost", "light lost", "mag", False, "max_loss", 0.5, most=0.75, usual=0.0),
 )
 SHIFT = (
     Measure("shift", "shift", "px", False, "max_shift"),

@@ -80,7 +80,7 @@ def suggest(frames: Columns, measures: Sequence[Measure] = QUALITY) -> list[Sugg
             values = frames[measure.column][rows]
             if measure.limit in NOT_SUGGESTED or not np.isfinite(values).any():
                 continue
-            made = fence(values, measure.low, measure.least, measure.share, measure.most)
+            made = fence(values, measure.low, measure.least, measure.share, measure.most, measure.usual)
             n_beyond = int(measure.breaks(values, made.limit).sum())
             n_unknown = int((~np.isfinite(values)).sum())
             found.append(Suggestion(*_name(frames, rows), measure, made, rows, n_beyond, n_unknown))

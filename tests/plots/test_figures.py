@@ -24,12 +24,17 @@ def frames(n_nights: int, n: int = 40) -> dict[str, np.ndarray]:
     mjd = np.concatenate([60000.8 + 3 * k + np.linspace(0, 0.2, n) for k in range(n_nights)])
     count = len(mjd)
     names = (
-        "data_min data_max dynamic_range nonuniformity fwhm n_detections shift_x shift_y shift_rotation "
+        "data_min data_max dynamic_range nonuniformity fwhm ellipticity n_detections light_lost background "
+        "limiting_mag jump shift turn shift_n shift_x shift_y shift_rotation "
         "shift_rms zero_point gray_loss scatter"
     )
     columns = {name: rng.uniform(1, 9, count) for name in names.split()}
     status = np.where(np.arange(count) % 7 == 0, "rejected", "accepted")
-    return {"mjd": mjd, "camera": rng.choice(["a", "b"], count), "status": status, **columns}
+    codes = np.where(
+        status == "rejected", np.array(["qa", "shift", "by_hand", "torn"])[np.arange(count) % 4], ""
+    )
+    names = {"camera": rng.choice(["a", "b"], count), "status": status, "reason_code": codes}
+    return {"mjd": mjd, **names, **columns}
 
 
 def points(n: int = 80, n_bands: int = 2) -> dict[str, np.ndarray]:
@@ -70,7 +75,11 @@ def every_figure() -> dict[str, Figure]:
         "quality nights": quality_figure(
             frames(30), {"min_range": np.full(1200, 5.0), "max_fwhm": 7.0}, "title"
         ),
+        "quality six cameras": quality_figure({**frames(2), "camera": np.tile(list("abcdef"), 14)[:80]}),
+        "quality one frame": quality_figure(frames(1, 1), {"min_limit": 3.0, "max_background": 5.0}),
         "shifts": shifts_figure(frames(2)),
+        "shifts with limits": shifts_figure(frames(2), {"max_rms": 5.0, "max_jump": 4.0, "min_stars": 3}),
+        "shifts one frame": shifts_figure(frames(1, 1)),
         "zero points": zero_points_figure(frames(3)),
         "noise": noise_figure(stars()),
         "light curve": light_curve_figure(points(), "source 1"),
@@ -188,3 +197,40 @@ def test_a_rejected_frame_does_not_set_the_scale_of_zero_points():
     columns["zero_point"] = np.where(columns["status"] == "rejected", 3.0, 25 + 0.01 * rng.random(40))
     bottom, top = zero_points_figure(columns).axes[0].get_ylim()
     assert top - bottom < 0.1
+
+
+def labels(axis) -> list[str]:
+    return [text.get_text() for text in axis.get_legend().get_texts()]
+
+
+def test_rejected_frames_are_marked_by_their_reason_and_those_beyond_the_limit_ringed():
+    figure = quality_figure(frames(1), {"max_fwhm": 5.0})
+    named = labels(figure.axes[2])
+    assert named[2:] == [
+        "rejected: quality", "rejected: shift", "rejected: by hand", "rejected: other", "beyond the limit"
+    ]  # fmt: skip
+    columns = frames(1)
+    columns["fwhm"][:] = 3.0
+    columns["fwhm"][[4, 9]] = 6.0, np.nan
+    fwhm = next(a for a in quality_figure(columns, {"max_fwhm": 5.0}).axes if a.get_ylabel() == "FWHM (px)")
+    rings = [line for line in fwhm.lines if line.get_marker() == "o" and line.get_mfc() == "none"]
+    assert [len(line.get_xdata()) for line in rings] == [1]
+    assert any("5\npx" in text.get_text() for text in fwhm.texts)
+
+
+def test_every_camera_has_its_panel_of_counts_while_they_are_few():
+    for cameras, panels in ((1, 1), (3, 3), (6, 0)):
+        columns = frames(1)
+        columns["camera"] = np.array(list("abcdef"))[np.arange(40) % cameras]
+        found = [a for a in quality_figure(columns).axes if a.get_ylabel() == "counts (ADU)"]
+        assert len(found) == panels
+
+
+def test_limits_that_differ_by_night_are_drawn_over_their_night():
+    columns = frames(2)
+    columns["camera"] = np.full(80, "a")
+    limit = np.where(columns["mjd"] < 60002, 20.0, 30.0)
+    figure = quality_figure(columns, {"max_nonuniformity": limit})
+    axis = next(a for a in figure.axes if "nonuniformity" in a.get_ylabel())
+    heights = sorted(line[0][1] for c in axis.collections for line in c.get_segments())
+    assert heights == [20.0, 30.0]

@@ -10,8 +10,11 @@ from sqlalchemy import text
 
 from photodb.steps.ask import light_curve
 from photodb.steps.ingest import IngestSettings
+from photodb.steps.judge import FrameFilter
+from photodb.steps.limits import SHIFT, Limits, ShiftLimits
 from photodb.steps.refcat import load_refcat
 from photodb.steps.run import RunSettings, run
+from photodb.steps.suggest import auto_reasons
 from photodb.steps.verify import verify_archive
 
 from .transit import fit_transit
@@ -59,6 +62,10 @@ def test_the_whole_chain(database, data_dir, catalogue, limit_arcsec):
     assert fit.rms_mmag <= 6.5
     assert abs(fit.mid_bjd - MID_TRANSIT) * 1440 < 10
     assert 2.5 < fit.duration_hours < 3.5
+
+    suggested = auto_reasons(database, FrameFilter(), Limits(), lambda _: None)
+    assert len(suggested) <= 3  # all are good, the worst is trailed
+    assert auto_reasons(database, FrameFilter(), ShiftLimits(), lambda _: None, SHIFT) == {}
 
     again = run(database, [folder], RunSettings(ingest=IngestSettings()))
     assert again.idle and again.ingest.n_known == 142
