@@ -137,5 +137,6 @@ def summary(report: Any) -> str:
         return f"nothing to do: {report.n_known} of {report.n_files} files are in the archive already"
     text = f"{report.n_accepted} frames accepted, {report.n_rejected} rejected, "
     text += f"{report.n_calibration} calibration frames"
-    text += f" set aside, {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
+    text += f" for {report.n_masters} new masters" if report.n_masters else " set aside"
+    text += f", {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
     return f"{text}, in {report.seconds:.1f} s ({report.n_new / max(report.seconds, 1e-9):.1f} frames/s)"

@@ -99,6 +99,7 @@ def _summary(report: Any, say: Callable[[str], None]) -> None:
     ingest = report.ingest
     told = f"{ingest.n_new} new frames: {ingest.n_accepted} accepted, {ingest.n_rejected} rejected"
     told += f", {ingest.n_calibration} calibration" if ingest.n_calibration else ""
+    told += f"; {ingest.n_masters} masters built" if ingest.n_masters else ""
     told += f"; {ingest.n_known} known before" if ingest.n_known else ""
     say(told)
     if report.solve is not None:

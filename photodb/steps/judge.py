@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from photodb.errors import NothingMatched, UsageError
-from photodb.storage import framelists, framequality, judgements, starlists
+from photodb.storage import framelists, framequality, judgements, masters, starlists
 from photodb.storage.engine import Connection, Database
 from photodb.storage.framelists import FrameFilter
 from photodb.storage.judgements import Rejection
@@ -251,6 +251,8 @@ def describe_frame(db: Database, name: str) -> dict[str, Any]:
         assert record is not None  # found above, and frames are never deleted
         record["solutions"] = framelists.frame_terms(conn, ids[0])
         record["judgements"] = judgements.history(conn, ids[0])
+        (reduced,) = masters.masters_of_frames(conn, ids)
+        record["masters"] = list(reduced["master_ids"])
         record["quality"] = framequality.history(conn, ids[0])
     return record
 
