@@ -137,6 +137,9 @@ def upgrade() -> None:
     op.add_column('frame', sa.Column('aperture_corrections', JSONB(), nullable=True, comment='[mag] what brings each kind of photometry to the scale of the main aperture, with its error and stars'))
     op.add_column('detection', sa.Column('psf_size', REAL(), server_default='NaN', nullable=False, comment='[-] ln of the size against that of the PSF: 0 for a star; NaN if not fitted'))
     op.add_column('detection', sa.Column('psf_size_err', REAL(), server_default='NaN', nullable=False, comment='[-] its error'))
+    op.add_column('source_stat', sa.Column('class', sa.SmallInteger(), server_default='0', nullable=False, comment='[-] 0 unknown, 1 star, 2 extended, 3 cosmic ray: of all its detections'))
+    op.add_column('source_stat', sa.Column('psf_size', REAL(), server_default='NaN', nullable=False, comment='[-] mean ln of the size against that of the PSF; NaN if never fitted'))
+    op.add_column('source_stat', sa.Column('psf_size_err', REAL(), server_default='NaN', nullable=False, comment='[-] its error'))
     op.create_table('forced',
         sa.Column('cell', sa.Integer(), nullable=False, comment='[-] HEALPix cell of order 5 of its source'),
         sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
@@ -210,6 +213,9 @@ def downgrade() -> None:
     op.drop_table('source_photometry')
     op.drop_table('frame_photometry')
     op.drop_table('forced')
+    op.drop_column('source_stat', 'psf_size_err')
+    op.drop_column('source_stat', 'psf_size')
+    op.drop_column('source_stat', 'class')
     op.drop_column('detection', 'psf_size_err')
     op.drop_column('detection', 'psf_size')
     op.drop_column('frame', 'aperture_corrections')

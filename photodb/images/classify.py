@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.classes import COSMIC_RAY, EXTENDED, EXTENDED_SIZE, SIZE_SIGMA, STAR
 from ..core.columns import Detections
 from ..core.flags import Flag
 from . import detect
 
-STAR, EXTENDED, COSMIC_RAY = 1, 2, 3
 SHARP_LIMIT = 1.9
 """Peak over neighbours, against the frame's median, above which a detection is taken for a cosmic ray."""
 SIDES = ((5, 8, 2.0), (6, 2, 2.5), (7, 2, 2.5))
@@ -19,10 +19,7 @@ SIDES = ((5, 8, 2.0), (6, 2, 2.5), (7, 2, 2.5))
 pixels and short tracks; two opposite ones, across the track, tell long ones."""
 EXTENDED_LIMIT = 1.4
 """FWHM against the frame's, where there is no PSF."""
-EXTENDED_SIZE = 0.10
-"""ln of the size against the PSF's above which an object is extended."""
 SHARP_SIZE = -0.35
-SIZE_SIGMA = 4.0
 MIN_SNR = 15.0
 """Fainter objects are not told apart by their size."""
 

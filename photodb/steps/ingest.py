@@ -142,7 +142,7 @@ def ingest(
             f"of frames end in {', '.join(SUFFIXES)}, those of lists in {', '.join(LIST_SUFFIXES)}"
         )
     if raw:
-        progress.message(f"{report.n_ignored} files ignored, {raw}")
+        progress.message(f"files ignored: {report.n_ignored}, {raw}")
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)

@@ -21,6 +21,7 @@ from photodb.storage import solutions
 from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
 
+from .classes import SIZE_FLOOR, fill_classes
 from .coverage import count_coverage
 from .progress import Progress, Silent
 from .runs import recorded_run
@@ -95,6 +96,7 @@ def _compute(
         points = stats_rows.read_points(conn, solution_id)
         frames = stats_rows.read_frames(conn, solution_id)
         sources = stats_rows.read_sources(conn, solution_id)
+        shapes = stats_rows.read_shapes(conn, solution_id, SIZE_FLOOR)
     read = time.monotonic()
     points = points[np.isin(points["frame_id"], frames["frame_id"])]
     telescope = frames["telescope_id"][np.searchsorted(frames["frame_id"], points["frame_id"])]
@@ -109,6 +111,7 @@ def _compute(
         progress.advance()
     rows = np.concatenate(parts)
     rows["solution_id"] = solution_id
+    fill_classes(rows, shapes)
     computed = time.monotonic()
     n_periods = _search_periods(rows, points, settings)
     progress.finish()

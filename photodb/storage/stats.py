@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from photodb.core.flags import DOUBTFUL
+from photodb.core.flags import BAD, DOUBTFUL
 from photodb.storage import tables
 from photodb.storage.bulk import copy_in, copy_out
 
@@ -72,6 +72,19 @@ STAT_DTYPE = np.dtype(
         ("period_fap", "f4"),
         ("reference_star", "?"),
         ("run_id", "i8"),
+        ("class", "i2"),
+        ("psf_size", "f4"),
+        ("psf_size_err", "f4"),
+    ]
+)
+SHAPE_DTYPE = np.dtype(
+    [
+        ("source_id", "i8"),
+        ("band_id", "i8"),
+        ("telescope_id", "i8"),
+        ("weight", "f8"),  # of the sizes: sum of 1 / error^2
+        ("weighted", "f8"),  # sum of size / error^2
+        ("votes", "i4", (3,)),  # detections taken for stars, extended objects, cosmic rays
     ]
 )
 VARIABLE_DTYPE = np.dtype(
@@ -92,6 +105,7 @@ VARIABLE_DTYPE = np.dtype(
         ("quality_flag", "i2"),
         ("candidate", "?"),
         ("solution_id", "i8"),
+        ("class", "U10"),
     ]
 )
 
@@ -113,6 +127,29 @@ FROM source_mag m JOIN source s ON s.cell = m.cell AND s.source_id = m.source_id
 WHERE m.solution_id = %(solution)s
 ORDER BY m.source_id, m.band_id
 """
+_SHAPES = """
+SELECT d.source_id, f.band_id, c.telescope_id, coalesce(sum(w.weight), 0)::float8,
+       coalesce(sum(w.weight * d.psf_size), 0)::float8,
+       ARRAY[count(*) FILTER (WHERE d.class = 1), count(*) FILTER (WHERE d.class = 2),
+             count(*) FILTER (WHERE d.class = 3)]::int4[]
+FROM frame_term t JOIN frame f USING (frame_id) JOIN camera c USING (camera_id)
+JOIN detection d ON d.frame_id = f.frame_id
+LEFT JOIN LATERAL (
+  SELECT 1 / (d.psf_size_err::float8 ^ 2 + %(floor)s::float8 ^ 2) AS weight
+  WHERE d.psf_size_err > 0 AND d.psf_size_err < 'NaN' AND d.psf_size < 'NaN' AND d.flags & %(flawed)s = 0
+) w ON true
+WHERE t.solution_id = %(solution)s AND t.status = 'used' AND d.source_id >= 0
+GROUP BY 1, 2, 3
+"""
+
+
+def read_shapes(conn: Connection, solution_id: int, floor: float) -> NDArray[Any]:
+    """Return what the detections of a solution's sources tell of their shapes, SHAPE_DTYPE.
+
+    `floor` is added to the error of every size; flawed detections do not tell their size.
+    """
+    chosen = {"solution": solution_id, "floor": floor, "flawed": int(BAD)}
+    return copy_out(conn, _SHAPES, SHAPE_DTYPE, chosen)
 
 
 def read_points(conn: Connection, solution_id: int) -> NDArray[Any]:
@@ -173,7 +210,8 @@ def list_variables(
         """
         SELECT s.source_id, s.ra, s.dec, b.name, v.n_obs, v.median_mag, v.score, v.period,
                left(array_to_string(v.tags, ' '), 400), v.period_fap, v.global_noise, v.local_noise, v.chi2_dof,
-               v.quality_flag, v.candidate, v.solution_id
+               v.quality_flag, v.candidate, v.solution_id,
+               (ARRAY['unknown', 'star', 'extended', 'cosmic ray'])[v.class + 1]
         FROM source_stat v
         JOIN source s ON s.cell = v.cell AND s.source_id = v.source_id
         JOIN band b USING (band_id)
