@@ -28,12 +28,40 @@ def add_stamps(image, boxes, offsets, values, flux):
 
 
 @njit(cache=True, nogil=True)
-def set_weights(weight, variance, model, gain):
-    """Write the weights: of the background's variance and the model's photons; 0 where the variance is 0."""
-    for y in range(weight.shape[0]):
-        for x in range(weight.shape[1]):
+def set_weights(data, variance, gain, model, weight):
+    """Write the weights, of the background's variance and the model's photons; the residual takes the model's place."""
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
             v = variance[y, x]
-            weight[y, x] = np.float32(1.0) / (v + max(model[y, x], np.float32(0.0)) / gain) if v > 0 else 0.0
+            m = model[y, x]
+            weight[y, x] = (
+                np.float32(1.0) / (v + max(m, np.float32(0.0)) / gain) if v > 0 else np.float32(0.0)
+            )
+            model[y, x] = data[y, x] - m
+
+
+@njit(cache=True, nogil=True)
+def model_noise(data, residual, variance, gain, share):
+    """Return the noise of the residual: of the background, of the photons taken off, and a share of them."""
+    out = np.empty_like(data)
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            m = data[y, x] - residual[y, x]
+            out[y, x] = math.sqrt(variance[y, x] + max(m, np.float32(0.0)) / gain + (share * m) ** 2)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def without_far(data, residual, variance, gain, share, sigma):
+    """Return the variance, 0 where the residual is more than `sigma` of `model_noise`."""
+    out = np.empty_like(variance)
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            v, r = variance[y, x], residual[y, x]
+            m = data[y, x] - r
+            limit = sigma * sigma * (v + max(m, np.float32(0.0)) / gain + (share * m) ** 2)
+            out[y, x] = np.float32(0.0) if r * r > limit else v
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .detect import FWHM_PER_SIGMA, background, gaussian_kernel
-from .fitkernels import add_stamps, clean_centroids, judge_stars, marginal_errors, set_weights, sweep
+from .fitkernels import (
+    add_stamps,
+    clean_centroids,
+    judge_stars,
+    marginal_errors,
+    set_weights,
+    sweep,
+    without_far,
+)
 from .kernels import smooth
 from .psf import PsfModel, Stamps
 
@@ -24,6 +32,8 @@ TOLERANCE = 0.01
 MOST_SWEEPS = 30
 FAINT_SIGMA = 2.0
 """Significance, in the smoothed residual, of what is left out of the background."""
+SKY_MESH, SKY_STEP = 64, 2
+"""px, of the second background, which looks at every second pixel of every second row."""
 OUTLIER_SIGMA, MODEL_ERROR = 6.0, 0.05
 """Pixels farther from the fit, in errors that count this share of the model, are no part of the stars."""
 BROADER = 0.14
@@ -40,8 +50,8 @@ class PsfFit:
     size: Array  # (n,) ln of the size against the function's; 0 for a star
     size_err: Array  # (n,)
     seen: Array  # (n,) share of the star's light on good pixels
-    residual: NDArray[np.float32]  # (ny, nx) ADU, what all stars leave
-    model: NDArray[np.float32]  # (ny, nx) ADU, all stars
+    data: NDArray[np.float32]  # (ny, nx) ADU, what was fitted
+    residual: NDArray[np.float32]  # (ny, nx) ADU, what all stars leave of it
     stamps: Stamps
 
 
@@ -100,31 +110,27 @@ def fit_fluxes(
     stamps = psf.stamps(x, y, radius, nx, ny)
     where = (stamps.boxes, stamps.offsets, stamps.values)
     first, others = neighbours(x, y, radius, reach)
-    model, weight = np.zeros_like(data), np.zeros_like(data)
-    add_stamps(model, *where, flux)
-    set_weights(weight, variance, model, gain)
-    residual = data - model
+    residual, weight = np.zeros_like(data), np.empty_like(data)
+    add_stamps(residual, *where, flux)
+    set_weights(data, variance, np.float32(gain), residual, weight)
     sums = sweep(residual, weight, *where, x, y, reach, flux, first, others, TOLERANCE, MOST_SWEEPS)
     flux = np.where(sums[:, 0] > 0, flux, np.nan)
     seen = sums[:, 1] / np.maximum(sums[:, 2], 1e-9)
     if not judge:
         nothing = np.full(len(x), np.nan)
-        return PsfFit(flux, nothing, nothing, nothing, nothing, seen, residual, data - residual, stamps)
+        return PsfFit(flux, nothing, nothing, nothing, nothing, seen, data, residual, stamps)
     error = marginal_errors(weight, *where, x, y, reach, sums, first, others)
     wide = replace(psf, cells=tuple(replace(c, shapes=_broader(c.shapes)) for c in psf.cells))
     broad = wide.stamps(x, y, radius, nx, ny).values
     told = judge_stars(residual, weight, *where, broad, x, y, reach, np.nan_to_num(flux))
     size = BROADER * told[:, 1:]
-    return PsfFit(flux, error, told[:, 0], size[:, 0], size[:, 1], seen, residual, data - residual, stamps)
+    return PsfFit(flux, error, told[:, 0], size[:, 0], size[:, 1], seen, data, residual, stamps)
 
 
 def without_outliers(fit: PsfFit, variance: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
     """Return the variance with 0 where a pixel is far from the fit: a cosmic ray or a star that nobody knows."""
-    spread = (
-        variance + np.maximum(fit.model, 0) / np.float32(gain) + (np.float32(MODEL_ERROR) * fit.model) ** 2
-    )
-    return np.where(
-        np.abs(fit.residual) > np.float32(OUTLIER_SIGMA) * np.sqrt(spread), np.float32(0), variance
+    return np.asarray(
+        without_far(fit.data, fit.residual, variance, np.float32(gain), MODEL_ERROR, OUTLIER_SIGMA)
     )
 
 
@@ -135,11 +141,15 @@ def sky_left(
 
     Stars too faint to be found lift a median by some thousandths of the noise: a per cent of a star at 5 sigma.
     """
-    smoothed = smooth(residual, gaussian_kernel(fwhm / FWHM_PER_SIGMA))
-    sample = smoothed[::5, ::5]
+    smoothed = smooth(residual, gaussian_kernel(fwhm / FWHM_PER_SIGMA))[::SKY_STEP, ::SKY_STEP]
+    sample = smoothed[::3, ::3]
     level = float(np.median(sample))
     spread = 1.4826 * float(np.median(np.abs(sample - level)))
-    return background(residual, bad | (smoothed > level + FAINT_SIGMA * spread)).level
+    left_out = bad[::SKY_STEP, ::SKY_STEP] | (smoothed > level + FAINT_SIGMA * spread)
+    thinned = np.ascontiguousarray(residual[::SKY_STEP, ::SKY_STEP])
+    found = background(thinned, left_out, SKY_MESH // SKY_STEP).level
+    ny, nx = residual.shape
+    return np.repeat(np.repeat(found, SKY_STEP, axis=0)[:ny], SKY_STEP, axis=1)[:, :nx]
 
 
 def _broader(shapes: Array) -> Array:

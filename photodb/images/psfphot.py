@@ -12,6 +12,7 @@ from ..core.flags import Flag
 from . import detect
 from .aperture import BEST_RADIUS
 from .classify import COSMIC_RAY
+from .fitkernels import model_noise
 from .psf import PsfModel
 from .psfbuild import MIN_SNR, PsfStars, build_psf, isolated
 from .psffit import PsfFit, cleaned_centroids, fit_fluxes, sky_left
@@ -81,31 +82,26 @@ def hidden_stars(image: Image, stars: Detections, psf: PsfModel, fit: PsfFit, th
 
     The noise there counts the photons of what was taken off and a share of it: no function is perfect.
     """
-    noise = np.sqrt(
-        image.noise**2
-        + np.maximum(fit.model, 0) / np.float32(image.gain)
-        + (np.float32(MODEL_ERROR) * fit.model) ** 2
-    )
+    noise = model_noise(image.data, fit.residual, image.noise**2, np.float32(image.gain), MODEL_ERROR)
     residual = np.where(image.bad, np.float32(0), fit.residual)
     return detect.left_over(residual, noise, stars.x, stars.y, psf.fwhm, threshold)[:, :2]
 
 
-def last_fit(
-    image: Image, stars: Detections, psf: PsfModel, first: PsfFit | None
-) -> tuple[Detections, PsfFit]:
-    """Fit all stars again, the background measured where the first fit took them off; blends get cleaned places."""
-    data = image.data
+def last_fit(image: Image, stars: Detections, psf: PsfModel, first: PsfFit) -> tuple[Detections, PsfFit]:
+    """Fit all stars again, the background measured where the first fit took them off; blends get cleaned places.
+
+    The stars of the first fit come first.
+    """
+    n = len(first.flux)
     real = stars.kind != COSMIC_RAY
     guess = np.where(real, stars.flux[:, BEST_RADIUS] / image.gain, 0.0)
-    if first is not None:
-        guess[: len(first.flux)] = np.where(real[: len(first.flux)], np.nan_to_num(first.flux), 0.0)
-        data = data - sky_left(first.residual, image.variance, image.bad, psf.fwhm)
-    fit = fit_fluxes(data, image.variance, image.gain, psf, stars.x, stars.y, guess)
-    blended = np.flatnonzero((stars.flags & Flag.BLEND != 0) & real & (fit.flux > 5 * fit.flux_err))
+    guess[:n] = np.where(real[:n], np.nan_to_num(first.flux), 0.0)
+    data = image.data - sky_left(first.residual, image.variance, image.bad, psf.fwhm)
+    significant = stars.flux[:n, BEST_RADIUS] > 5 * stars.flux_err[:n, BEST_RADIUS]
+    blended = np.flatnonzero((stars.flags[:n] & Flag.BLEND != 0) & real[:n] & significant)
     if len(blended):
-        stars = _moved(stars, fit, blended, psf.fwhm)
-        fit = fit_fluxes(data, image.variance, image.gain, psf, stars.x, stars.y, fit.flux)
-    return stars, fit
+        stars = _moved(stars, first, blended, psf.fwhm)
+    return stars, fit_fluxes(data, image.variance, image.gain, psf, stars.x, stars.y, guess)
 
 
 def _moved(stars: Detections, fit: PsfFit, rows: NDArray, fwhm: float) -> Detections:
