@@ -230,5 +230,5 @@ def _image_header(hdus: fits.HDUList, chosen: Any) -> fits.Header:
         sound_cards(h.header) if h.header.get("NAXIS", 0) >= 2 else _own_cards(h.header) for h in images[:1]
     ]
     for cards in (*shown, _own_cards(chosen.header), _own_cards(hdus[0].header)):
-        header.extend([c for c in cards.cards if c.keyword not in header], end=True)
+        header.extend([c for c in cards.cards if c.keyword not in header], strip=False, end=True)
     return header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from io import StringIO
 from typing import Any
@@ -85,9 +86,10 @@ def _two_lines(rows: list[str]) -> dict[str, NDArray]:
 
 
 def iraf(text: str) -> ListTable:
-    """Read a text database of IRAF's apphot or daophot: `#K` settings, `#N` names, rows continued by backslashes.
+    """Read a text database of IRAF's apphot or daophot: `#K` settings, `#N` names, `#F` widths, then records.
 
-    The last line of names repeats, once an aperture: NAME is the first aperture's, NAME[1] the next one's.
+    The lines of a record end in a backslash but the last; fields have fixed widths and may touch. Further lines of
+    the last kind are further apertures: NAME is the first one's, NAME[1] the next one's.
     """
     lines = text.splitlines()
     meta = {}
@@ -95,32 +97,42 @@ def iraf(text: str) -> ListTable:
         match = re.match(r"#K\s+(\S+)\s*=\s*(\S+)", line)
         if match:
             meta[match[1]] = match[2].strip('"')
-    groups = [line[2:].replace("\\", " ").split() for line in lines if line.startswith("#N")]
-    units = [line[2:].replace("\\", " ").split() for line in lines if line.startswith("#U")]
-    names = [n for group in groups for n in group]
-    body = "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
-    joined = re.sub(r"\*?\\[ \t]*\n", " ", body)
-    records = [re.sub(r"\*\s*$", "", r).split() for r in joined.splitlines()]
-    if not names:
-        raise FrameError("unreadable", "no line #N names the columns")
-    if not records:
-        return ListTable("iraf", {n: np.empty(0) for n in names}, {}, meta)
-    names += _repeated(names, groups[-1], {len(r) for r in records})
-    table = np.array(records)
-    flat = [u for line in units for u in line]
-    known = dict(zip(names, flat)) if len(flat) == sum(map(len, groups)) else {}
-    return ListTable("iraf", {n: _column(table[:, k]) for k, n in enumerate(names)}, known, meta)
+    names, units = _cells(lines, "#N"), _cells(lines, "#U")
+    widths = [[int(w) for w in re.findall(r"%-?(\d+)", line)] for line in lines if line.startswith("#F")]
+    if not names or [len(g) for g in names] != [len(w) for w in widths]:
+        raise FrameError("unreadable", "the lines #N and #F do not name columns and their widths")
+    told = {n: u for group, row in zip(names, units) if len(group) == len(row) for n, u in zip(group, row)}
+    columns = {}
+    for k, rows in enumerate(
+        _records([line for line in lines if line.strip() and line[0] != "#"], len(names))
+    ):
+        group = min(k, len(names) - 1)
+        for name, field in zip(names[group], _fields(rows, widths[group])):
+            columns[f"{name}[{k - group}]" if k > group else name] = field
+    return ListTable("iraf", columns, told, meta)
 
 
-def _repeated(names: list[str], last: list[str], widths: set[int]) -> list[str]:
-    """Return the names of the further apertures, checked against the widths of the records."""
-    more = max(widths) - len(names)
-    if len(widths) > 1 or more < 0 or more % len(last):
-        shown = ", ".join(map(str, sorted(widths)[:4]))
-        raise FrameError(
-            "unreadable", f"records of {shown} words; {len(names)} columns are named: cut short?"
-        )
-    return [f"{name}[{k}]" for k in range(1, more // len(last) + 1) for name in last]
+def _cells(lines: list[str], mark: str) -> list[list[str]]:
+    return [line[2:].replace("\\", " ").split() for line in lines if line.startswith(mark)]
+
+
+def _records(body: list[str], least: int) -> list[list[str]]:
+    """Return the lines of all records by their place in the record."""
+    ends = [k for k, line in enumerate(body) if not line.rstrip().endswith("\\")]
+    sizes = {b - a for a, b in zip([-1, *ends], ends)}
+    if not body:
+        return [[] for _ in range(least)]
+    if len(sizes) != 1 or min(sizes) < least or ends[-1] != len(body) - 1:
+        shown = ", ".join(map(str, sorted(sizes)[:4]))
+        raise FrameError("unreadable", f"records of {shown} lines; the header names {least}: cut short?")
+    n = sizes.pop()
+    return [body[k::n] for k in range(n)]
+
+
+def _fields(rows: list[str], widths: list[int]) -> list[NDArray]:
+    """Cut lines into fields of fixed widths."""
+    edges = np.cumsum([0, *widths]).tolist()
+    return [_column(np.array([row[a:b].strip() for row in rows], str)) for a, b in itertools.pairwise(edges)]
 
 
 def _column(words: NDArray) -> NDArray:

@@ -162,8 +162,17 @@ def _scan_list(
     exposure = _exposure(words, description)
     used = next((m for m in maps if f"map:{m.name}" == words.map.name), None)
     return Scanned(
-        path, file_hash, description, new, "science", exposure.mjd_start, False, list_map=used, is_list=True
-    )
+        path, file_hash, description, new, "science", exposure.mjd_start, _wcs_failed(words, description),
+        list_map=used, is_list=True,
+    )  # fmt: skip
+
+
+def _wcs_failed(words: Words, d: CameraDescription) -> bool:
+    """Tell whether the list hangs on the place that its image's header tells, and that says that it failed."""
+    header = words.table.header
+    if header is None or np.isfinite(sky_positions(words)[0]).any():
+        return False
+    return cards.wcs_failed(header, d)
 
 
 def _check_own(words: Words) -> None:
@@ -248,7 +257,7 @@ def _take_over(scanned: Scanned, scale: float | None) -> FrameResult:
     return FrameResult(
         path=scanned.path, file_hash=scanned.file_hash, data_hash=_identity(stars, exposure, d), hdu=0, camera=d.name,
         exposure=exposure, place=place, nx=nx, ny=ny, gain=gain, quality=Quality(unknown, unknown, unknown),
-        background=measured.background, measured=measured, header_wcs=wcs, wcs_failed=False,
+        background=measured.background, measured=measured, header_wcs=wcs, wcs_failed=_wcs_failed(words, d),
         header_airmass=exposure.airmass, assumed=assumed, source_format=words.map.name,
         remark="; ".join(stars.remarks),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,35 +208,53 @@ def ap(f: Frame, path: Path) -> None:
 
 
 def iraf(f: Frame, path: Path) -> None:
+    groups = (
+        ("IMAGE:23s XINIT:10.3f YINIT:10.3f ID:6d COORDS:23s LID:6d", "imagename pixels pixels ## filename ##"),
+        ("XCENTER:14.3f YCENTER:11.3f XSHIFT:8.3f YSHIFT:8.3f XERR:8.3f YERR:15.3f CIER:5d CERROR:9s",
+         "pixels pixels pixels pixels pixels pixels ## cerrors"),
+        ("MSKY:18.7g STDEV:15.7g SSKEW:15.7g NSKY:7d NSREJ:9d SIER:5d SERROR:9s",
+         "counts counts counts npix npix ## serrors"),
+        ("ITIME:18.7g XAIRMASS:15.7g IFILTER:23s OTIME:23s", "timeunit number name timeunit"),
+        ("RAPERT:12.2f SUM:14.7g AREA:11.7g FLUX:14.7g MAG:8.4f MERR:7.4f PIER:5d PERROR:9s",
+         "scale counts pixels counts mag mag ## perrors"),
+    )  # fmt: skip
     lines = [
         "#K IRAF       = NOAO/IRAFV2.16          version    %-23s",
-        "#K ZMAG       = 25.                     zeropoint  %-23.7g",
-        f"#K EPADU      = {GAIN}                     epadu      %-23.7g",
-        '#K FILTER     = ""                      filterkey  %-23s',
-        "#",
-        "#N IMAGE               XINIT     YINIT     ID    COORDS                 LID    \\",
-        "#U imagename           pixels    pixels    ##    filename               ##     \\",
-        "#F %-23s               %-10.3f   %-10.3f   %-6d  %-23s                  %-5d    ",
-        "#N XCENTER    YCENTER    XSHIFT  YSHIFT  XERR    YERR            CIER CERROR   \\",
-        "#U pixels     pixels     pixels  pixels  pixels  pixels          ##   cerrors  \\",
-        "#N MSKY           STDEV          SSKEW          NSKY   NSREJ     SIER SERROR   \\",
-        "#U counts         counts         counts         npix   npix      ##   serrors  \\",
-        "#N ITIME          XAIRMASS       IFILTER                OTIME                  \\",
-        "#U timeunit       number         name                   timeunit               \\",
-        "#N RAPERT   SUM           AREA       FLUX          MAG    MERR   PIER PERROR   \\",
-        "#U scale    counts        pixels     counts        mag    mag    ##   perrors  \\",
-        "#",
+        "#K ZMAG       = 25.  zeropoint  %-23.7g",
     ]
+    lines.append(f"#K EPADU      = {GAIN}                     epadu      %-23.7g")
+    for cells, units in groups:
+        names, formats = zip(*(cell.split(":") for cell in cells.split()))
+        lines += [
+            "#N " + " ".join(names) + " \\",
+            f"#U {units} \\",
+            "#F " + " ".join(f"%-{w}" for w in formats),
+            "#",
+        ]
+    widths = [[int(re.match(r"\d+", c.split(":")[1])[0]) for c in cells.split()] for cells, _ in groups]
+
+    def line(group: int, *cells: object) -> str:
+        return "".join(str(cell)[:w].ljust(w) for cell, w in zip(cells, widths[group]))
+
     start = f"{f.mjd - EXPTIME / 2 / 86400 + 2400000.5:.6f}"
     for k, (x, y, m, e) in enumerate(zip(f.x + 1, f.y + 1, daophot_mag(f), f.mag_err), 1):
         rate = m + 2.5 * np.log10(EXPTIME)
         lines += [
-            f"frame.fits             {x:<10.3f}{y:<10.3f}{k:<6d}coords.1               {k:<6d}\\",
-            f"   {x:<11.3f}{y:<11.3f}0.000   0.000   0.010   INDEF          0    NoError   \\",
-            "   12.50          1.0            0.1            100    2         0    NoError   \\",
-            f"   {EXPTIME:<15}{f.airmass:<15}{f.band:<23}{start:<22} \\",
-            f"   4.00     1000.0        50.0       900.0         {rate:<8.4f}{e:<7.4f}0    NoError   *\\",
-            f"   8.00     1000.0        50.0       900.0         {rate - 0.1:<8.4f}{e:<7.4f}0    NoError  *",
+            line(
+                0,
+                "a_name_that_fills_its_width[1]",
+                f"{x:.3f}",
+                f"{y:.3f}",
+                k,
+                "coords_of_a_long_name.coo.1",
+                k,
+            )
+            + "\\",
+            line(1, f"   {x:.3f}", f"{y:.3f}", 0.0, 0.0, 0.01, "INDEF", 0, "NoError") + "\\",
+            line(2, "   12.5", 1.0, 0.1, 100, 2, 0, "NoError") + "\\",
+            line(3, f"   {EXPTIME}", f.airmass, f.band, start) + "\\",
+            line(4, "   4.00", 1000.0, 50.0, 900.0, f"{rate:.4f}", f"{e:.4f}", 0, "NoError") + "*\\",
+            line(4, "   8.00", 1000.0, 50.0, 900.0, f"{rate - 0.1:.4f}", f"{e:.4f}", 0, "BadPixels") + "* ",
         ]
     path.with_suffix(".mag").write_text("\n".join(lines) + "\n")
 

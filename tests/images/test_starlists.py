@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import astropy.io.ascii.tests
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -339,3 +341,27 @@ def test_table_of_rows_with_quotes_and_other_separators(tmp_path):
         assert len(take(tmp_path / name).measured.detections) == 20
     table.write(tmp_path / "d.tbl", format="ascii.ipac")
     assert len(take(tmp_path / "d.tbl").measured.detections) == 20
+
+
+DATA = Path(astropy.io.ascii.tests.__file__).parent / "data"
+
+
+@pytest.mark.parametrize(
+    "name", ["daophot.dat", "daophot2.dat", "daophot3.dat", "daophot4.dat", "sextractor.dat", "sextractor2.dat",
+             "sextractor3.dat"]
+)  # fmt: skip
+def test_tables_of_iraf_and_sextractor_are_read_as_astropy_reads_them(name):
+    """Tables that the programs wrote, as astropy's own, slower, readers see them."""
+    ours = listfiles.read_list(DATA / name)
+    theirs = Table.read(DATA / name, format="ascii.daophot" if "dao" in name else "ascii.sextractor")
+    shift = "dao" in name  # their second aperture is NAME2, or NAME_1
+    assert len(ours) == len(theirs)
+    for label, values in ours.columns.items():
+        stem, _, k = label.rstrip("]").partition("[")
+        names = (stem, f"{stem}1") if not k else (f"{stem}{int(k) + 1}",) if shift else (f"{stem}_{k}",)
+        other = theirs[next(n for n in names if n in theirs.colnames)]
+        if values.dtype.kind == "f":
+            empty = np.ma.getmaskarray(np.ma.asarray(other))
+            np.testing.assert_array_equal(values, np.where(empty, "nan", np.ma.getdata(other)).astype(float))
+        else:
+            assert [str(v).strip() for v in other] == values.tolist()
