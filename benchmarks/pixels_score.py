@@ -188,9 +188,9 @@ def _pairs(truth: Truth, error: Array, least: float = 50.0) -> dict[str, float]:
 
 def score_flip(mags: Array, flipped: Bools, bright: Bools) -> float:
     """Return the scatter (mmag) of the bright stars' steps across a meridian flip; mags (frames, stars)."""
-    level = mags - np.nanmedian(mags[:, bright], axis=1, keepdims=True)
+    level = mags[:, bright] - np.nanmedian(mags[:, bright], axis=1, keepdims=True)
+    level = level[:, np.isfinite(level[flipped]).any(axis=0) & np.isfinite(level[~flipped]).any(axis=0)]
     step = np.nanmean(level[flipped], axis=0) - np.nanmean(level[~flipped], axis=0)
-    step = step[bright & np.isfinite(step)]
     return float(1000 * np.quantile(np.abs(step - np.median(step)), 0.6827))
 
 
