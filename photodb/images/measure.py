@@ -239,7 +239,7 @@ def _summary(
     bright &= stars.flux[:, BEST_RADIUS] > 15 * stars.flux_err[:, BEST_RADIUS]
     shapes = stars.ellipticity[bright] if bright.any() else stars.ellipticity
     widths = stars.fwhm[bright] if bright.sum() >= 3 else np.array([fwhm])
-    noise = sky.rms * gain * np.sqrt(np.pi) * radii[BEST_RADIUS]
+    area = psf.noise_area() if psf else np.pi * radii[BEST_RADIUS] ** 2
     return Measured(
         detections=stars,
         radii=radii,
@@ -248,7 +248,7 @@ def _summary(
         background=sky.median,
         background_rms=sky.rms,
         n_saturated=int((stars.flags & Flag.SATURATED != 0).sum()),
-        limiting_flux=float(5 * noise),
+        limiting_flux=float(5 * sky.rms * gain * np.sqrt(area)),
         psf=psf.to_dict() if psf else None,
         remark=remark,
     )

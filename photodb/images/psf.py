@@ -114,6 +114,13 @@ class PsfModel:
         e = np.minimum(np.hypot(form[:, 1], form[:, 2]), 0.9)
         return fwhm_of_size(self.twice_beta) * np.exp(form[:, 0]), 1 - np.sqrt((1 - e) / (1 + e))
 
+    def noise_area(self) -> float:
+        """Return the pixels (px2) whose noise a faint star's flux has: 1 / sum P^2, in the middle of the frame."""
+        last = self.cells[-1]
+        x, y = (last.x0 + last.nx) // 2, (last.y0 + last.ny) // 2
+        values = self.stamps([x], [y], np.array([6 * self.fwhm]), 2 * int(x) + 2, 2 * int(y) + 2).values
+        return float(1.0 / np.sum(values.astype(float) ** 2))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the archive; the tables are 16-bit numbers in base64 (about 10 kB)."""
         cells = []

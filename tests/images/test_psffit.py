@@ -42,6 +42,12 @@ def test_the_width_of_a_profile_is_its_fwhm():
         )
 
 
+def test_noise_area_of_a_gaussian():
+    psf = plain_psf(3.0, 0)
+    sigma2 = (3.0 / fwhm_of_size(0)) ** 2
+    assert psf.noise_area() == pytest.approx(4 * np.pi * sigma2, rel=0.02)  # King 1983, doi:10.1086/131139
+
+
 def test_a_function_survives_the_archive():
     rng = np.random.default_rng(5)
     table = rng.normal(0, 0.01, (3, 27, 27))
