@@ -7,6 +7,8 @@ import sep
 from numpy.typing import NDArray
 
 from .annulus import annulus_sky
+from .reduce import ReducedFrame
+from .starflags import pixel_of
 
 RADII = (0.6, 0.8, 1.0, 1.4, 2.0)
 """Aperture radii in units of the main one."""
@@ -55,3 +57,16 @@ def aperture_fluxes(
         annulus = area**2 * (np.pi / 2) * pixel / local[:, 2]  # a median is less sharp than a mean by pi / 2
         variance[:, k] = np.maximum(flux[:, k], 0) + area * pixel + annulus
     return flux, np.sqrt(variance)
+
+
+def with_flat(frame: ReducedFrame, x: NDArray, y: NDArray, flux: NDArray, error: NDArray) -> NDArray:
+    """Return errors (n,) or (n, k) that know the flat: where it is 0.8, a flux was made of 0.8 times its electrons.
+
+    The background's noise is measured on the flat frame and needs no such care; the stars' own photons do.
+    """
+    if frame.multiplied is None:
+        return error
+    ny, nx = frame.multiplied.shape
+    more = frame.multiplied[pixel_of(y, ny), pixel_of(x, nx)].astype(float) - 1.0
+    more = more[:, None] if flux.ndim == 2 else more
+    return np.sqrt(np.maximum(error**2 + np.maximum(np.nan_to_num(flux), 0.0) * more, 0.25 * error**2))

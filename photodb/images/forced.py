@@ -20,7 +20,7 @@ from ..core.flags import Flag
 from ..core.robust import mad_sigma
 from ..core.terms import N_TERMS, design, scale_pixels
 from . import detect
-from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky
+from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky, with_flat
 from .classify import EXTENDED_SIZE
 from .kernels import cores, count_bad
 from .psf import PsfModel
@@ -103,6 +103,7 @@ def force(
         stars_off = fit.residual
     local = local_sky(stars_off, sky.noise, frame.bad, x, y, main)
     flux, error = aperture_fluxes(data, x, y, radii, local, gain)
+    error = with_flat(frame, x, y, flux, error)
     level = sky.level[pixel_of(y, data.shape[0]), pixel_of(x, data.shape[1])]
     nothing = np.full(len(x), np.nan)
     psf_flux, psf_err, chi2 = nothing, nothing, nothing
@@ -111,6 +112,7 @@ def force(
         psf_flux, psf_err, chi2 = (
             np.where(told, v, np.nan) for v in (fit.flux * gain, fit.flux_err * gain, fit.chi2)
         )
+        psf_err = with_flat(frame, x, y, psf_flux, psf_err)
     best = flux[:, min(BEST_RADIUS, len(radii) - 1)]
     flags = _flags(frame, x, y, best, main, fwhm, hit)
     corrections = aperture_corrections(psf_flux, psf_err, flux, error, flags)

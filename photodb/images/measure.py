@@ -12,7 +12,7 @@ from ..core.columns import Detections
 from ..core.flags import Flag
 from ..errors import FrameError
 from . import detect, psfphot
-from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky
+from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky, with_flat
 from .classify import STAR, as_stars, by_psf, by_sharpness, typical_sharpness
 from .kernels import cores, moments
 from .psf import PsfModel
@@ -140,7 +140,10 @@ def _psf_photometry(
         stars = _joined(stars, hidden.take(hidden.flux[:, BEST_RADIUS] > 0))
     stars = replace(stars, flags=stars.flags | _blends(stars, aperture + psf.fwhm))
     stars, fit = psfphot.last_fit(image, stars, psf, first)
-    return by_psf(psfphot.with_fit(stars, fit, image.gain))
+    stars = psfphot.with_fit(stars, fit, image.gain)
+    assert stars.flux_psf is not None and stars.flux_psf_err is not None
+    error = with_flat(frame, stars.x, stars.y, stars.flux_psf, stars.flux_psf_err)
+    return by_psf(replace(stars, flux_psf_err=error))
 
 
 def _joined(first: Detections, second: Detections) -> Detections:
@@ -203,6 +206,7 @@ def _photometry(
     radii = np.array(RADII) * aperture
     local = local_sky(data, noise, frame.bad, x, y, aperture)
     flux, flux_err = aperture_fluxes(data, x, y, radii, local, gain)
+    flux_err = with_flat(frame, x, y, flux, flux_err)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)
     flags = pixel_flags(frame, x, y, core, radii[BEST_RADIUS])
     flags[~(flux[:, BEST_RADIUS] > 0)] |= Flag.NEGATIVE

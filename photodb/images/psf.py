@@ -117,8 +117,8 @@ class PsfModel:
     def noise_area(self) -> float:
         """Return the pixels (px2) whose noise a faint star's flux has: 1 / sum P^2, in the middle of the frame."""
         last = self.cells[-1]
-        x, y = (last.x0 + last.nx) // 2, (last.y0 + last.ny) // 2
-        values = self.stamps([x], [y], np.array([6 * self.fwhm]), 2 * int(x) + 2, 2 * int(y) + 2).values
+        x, y = np.floor([(last.x0 + last.nx) / 2]), np.floor([(last.y0 + last.ny) / 2])
+        values = self.stamps(x, y, np.array([6 * self.fwhm]), 2 * int(x[0]) + 2, 2 * int(y[0]) + 2).values
         return float(1.0 / np.sum(values.astype(float) ** 2))
 
     def to_dict(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class ReducedFrame:
     x_first: float  # px, where the first pixel lies on the frame
     y_first: float
     step: int = 1  # px of the frame from one pixel to the next; 2 for a channel of a mosaic
+    multiplied: NDArray[np.float32] | None = None  # (ny, nx) by 1 / flat; None without a flat
 
 
 def reduce_frame(
@@ -95,7 +96,8 @@ def reduce_frame(
             "saturated", f"{bad.mean():.0%} of the pixels are saturated or not finite; at most 50 % allowed"
         )
     linear = d.linear_limit if d.linear_limit else np.inf
-    return ReducedFrame(raw, data, bad, level, linear, area[1].start, area[0].start)
+    multiplied = planes.multiply if planes.multiply.size else None
+    return ReducedFrame(raw, data, bad, level, linear, area[1].start, area[0].start, multiplied=multiplied)
 
 
 def data_area(frame: RawFrame, d: CameraDescription) -> tuple[slice, slice]:

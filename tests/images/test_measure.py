@@ -158,3 +158,22 @@ def test_star_order_changes_nothing():
         measure(reduced(counts), GAIN, max_stars=30).detections,
     )
     assert np.array_equal(every.flux[:30], some.flux)
+
+
+def test_errors_know_the_flat():
+    from dataclasses import replace
+
+    from photodb.images.aperture import with_flat
+
+    multiplied = np.ones((20, 30), np.float32)
+    multiplied[:, 15:] = 1.25
+    plain = ReducedFrame(multiplied, multiplied, multiplied > 9, np.inf, np.inf, 0, 0)
+    x, y, flux, error = (
+        np.array([5.0, 20.0, 20.0]),
+        np.full(3, 9.0),
+        np.array([1e4, 1e4, -50.0]),
+        np.full(3, 100.0),
+    )
+    assert (with_flat(plain, x, y, flux, error) == error).all()
+    told = with_flat(replace(plain, multiplied=multiplied), x, y, flux, error)
+    assert told == pytest.approx([100.0, np.sqrt(1.25e4), 100.0])
