@@ -14,10 +14,12 @@ from ..errors import FrameError
 from . import detect, psfphot
 from .aperture import APERTURE_FWHM, BEST_RADIUS, RADII, aperture_fluxes, local_sky, with_flat
 from .classify import STAR, as_stars, by_psf, by_sharpness, typical_sharpness
+from .find import find_stars, sharpest
 from .kernels import cores, moments
 from .psf import PsfModel
 from .reduce import ReducedFrame
 from .starflags import blend_flags, pixel_flags, pixel_of
+from .trails import trailed_remark
 
 WANDER = 0.35
 """Farthest that a windowed centroid may lie from its peak, in FWHM: beyond, it has run to a neighbour."""
@@ -43,7 +45,8 @@ class Measured:
     n_saturated: int
     limiting_flux: float  # e-, of a star at 5 sigma in the best aperture, or by the PSF where there is one
     psf: dict[str, Any] | None = None  # as photodb.images.psf.PsfModel.to_dict
-    remark: str = ""
+    remark: str = ""  # what the PSF falls short of
+    notes: tuple[str, ...] = ()  # of the frame: trails masked, stars trailed
     best: int = BEST_RADIUS  # which of the radii is the main one
 
 
@@ -75,13 +78,14 @@ def measure(
     """
     sky = detect.background(frame.data, frame.bad)
     data = frame.data - sky.level
-    data[~np.isfinite(frame.raw)] = 0.0 if frame.raw.dtype.kind == "f" else data[~np.isfinite(frame.raw)]
-    fwhm = detect.star_width(data, sky.noise, frame.bad, sharpest=_sharpest(frame))
-    found = _choose(frame, data, sky, fwhm, threshold, max_stars)
-    if len(found) == 0:
+    if frame.raw.dtype.kind == "f":
+        data[~np.isfinite(frame.raw)] = 0.0
+    found = find_stars(frame, data, sky, threshold, max_stars)
+    frame, fwhm = found.frame, found.fwhm
+    if len(found.places) == 0:
         raise FrameError("no_stars", f"no star above {threshold:g} sigma (noise {sky.rms:.3g} ADU a pixel)")
     aperture = aperture or APERTURE_FWHM * fwhm
-    stars, sharpness = _photometry(frame, data, sky.noise, found, fwhm, aperture, gain)
+    stars, sharpness = _photometry(frame, data, sky.noise, found.places, fwhm, aperture, gain)
     made, remark = None, ""
     if frame.step > 1 and _concentration(data, stars, gain) > CONCENTRATED:
         stars, psf, remark = (
@@ -98,7 +102,7 @@ def measure(
     level = sky.level[pixel_of(stars.y, data.shape[0]), pixel_of(stars.x, data.shape[1])]
     stars = replace(stars, flags=stars.flags | _blends(stars, aperture + fwhm), sky=stars.sky + level * gain)
     stars = _ordered(stars)
-    return _summary(stars, sky, fwhm, aperture, gain, made, remark)
+    return _summary(stars, sky, fwhm, aperture, gain, made, remark, found.notes)
 
 
 def _concentration(data: NDArray[np.float32], stars: Detections, gain: float) -> float:
@@ -157,33 +161,8 @@ def frame_fwhm(frame: ReducedFrame) -> float:
     sky = detect.background(frame.data, frame.bad)
     return detect.star_width(
         np.where(frame.bad, 0, frame.data - sky.level), sky.noise, frame.bad, default=np.nan,
-        sharpest=_sharpest(frame),
+        sharpest=sharpest(frame),
     )  # fmt: skip
-
-
-def _sharpest(frame: ReducedFrame) -> float:
-    """Return the sharpness above which nothing is a star; no limit under a mosaic, for there it was judged before."""
-    return detect.HOT_SHARPNESS if frame.step == 1 else np.inf
-
-
-def _choose(
-    frame: ReducedFrame, data: NDArray, sky: detect.Background, fwhm: float, threshold: float, max_stars: int
-) -> NDArray:
-    """Return x, y of the stars to measure: all saturated ones, and the brightest `max_stars` others."""
-    found = detect.candidates(data, sky.noise, fwhm, threshold)
-    if not len(found):
-        return found[:, :2]
-    reach = max(2, round(fwhm))
-    core = cores(frame.raw, data, frame.bad, found[:, 0], found[:, 1], reach, frame.saturation)
-    saturated = core[:, 1] > 0
-    flux = found[:, 2] * sky.noise[found[:, 1].astype(int), found[:, 0].astype(int)]
-    order = np.lexsort((-flux, ~saturated))
-    found, saturated, flux, core = found[order], saturated[order], flux[order], core[order]
-    spread = np.where(saturated, np.maximum(2.5 * fwhm, 1.5 * np.sqrt(core[:, 1])), 0.6 * fwhm)
-    keep = detect.thin(found[:, :2], spread)
-    found, saturated = found[keep], saturated[keep]
-    room = np.cumsum(~saturated) <= max_stars
-    return found[saturated | room][:, :2]
 
 
 def _photometry(
@@ -237,6 +216,7 @@ def _summary(
     gain: float,
     psf: PsfModel | None,
     remark: str,
+    notes: tuple[str, ...],
 ) -> Measured:
     radii = tuple(float(r) for r in np.array(RADII) * aperture)
     bright = (stars.kind == STAR) & (stars.flags & (Flag.SATURATED | Flag.EDGE | Flag.BLEND) == 0)
@@ -244,6 +224,7 @@ def _summary(
     shapes = stars.ellipticity[bright] if bright.any() else stars.ellipticity
     widths = stars.fwhm[bright] if bright.sum() >= 3 else np.array([fwhm])
     area = psf.noise_area() if psf else np.pi * radii[BEST_RADIUS] ** 2
+    trailed = trailed_remark(stars, bright)
     return Measured(
         detections=stars,
         radii=radii,
@@ -255,4 +236,5 @@ def _summary(
         limiting_flux=float(5 * sky.rms * gain * np.sqrt(area)),
         psf=psf.to_dict() if psf else None,
         remark=remark,
+        notes=notes + ((trailed,) if trailed else ()),
     )

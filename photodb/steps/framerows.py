@@ -92,6 +92,7 @@ def sky_values(
 ) -> dict[str, Any]:
     """Return the columns of a frame's place on the sky, with a remark where something looks wrong."""
     remarks = [r for r in (result.remark, placement.remark) if r]
+    remarks += result.measured.notes if result.measured else ()
     values: dict[str, Any] = {"astrometry": placement.astrometry, "reason": "; ".join(remarks)}
     d = cameras.descriptions[result.camera]
     if placement.wcs is None:
