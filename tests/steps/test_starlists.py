@@ -10,6 +10,7 @@ from sqlalchemy import text
 from photodb.core import sky
 from photodb.images.quality import Areas
 from photodb.simulate.measurements import SurveySettings, simulate_survey
+from photodb.simulate.survey import simulate
 from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.instruments import add_telescope
 from photodb.steps.refcat import load_refcat
@@ -160,7 +161,8 @@ def test_a_list_joins_the_camera_that_the_archive_knows(database, frames, tmp_pa
     write_lists([big], tmp_path / "lists", "csv")
     ingest(database, [tmp_path / "lists"], IngestSettings(jobs=0))
     rows = ask(database, "SELECT c.name, t.latitude, f.sun_altitude IS NOT NULL, f.gain, f.airmass FROM frame f "
-                         "JOIN camera c USING (camera_id) JOIN telescope t USING (telescope_id)")  # fmt: skip
+                         "JOIN camera c USING (camera_id) "
+                         "JOIN telescope t USING (telescope_id)")  # fmt: skip
     assert rows == [("big-ccd", 31.6, True, 2.0, pytest.approx(1.2))]
     assert ask(database, "SELECT count(*) FROM camera") == [(1,)]
 
@@ -174,3 +176,46 @@ def test_runs_of_lists_are_undone_and_verified(database, frames, tmp_path):
         assert forced.pending(conn) == []
     undo_run(database, 1)
     assert ask(database, "SELECT (SELECT count(*) FROM frame), (SELECT count(*) FROM detection)") == [(0, 0)]
+
+
+def test_lists_of_what_photodb_measured_join_its_frames(database, tmp_path):
+    """Frames, and lists of their detections an hour later: one camera, the same sources, the same zero points."""
+    simulate(tmp_path / "sim", n_frames=5, n_stars=120, n_telescopes=1, n_nights=1, seed=4)
+    pixels = ingest(database, [tmp_path / "sim" / "frames"], IngestSettings(jobs=0))
+    names = (
+        "mjd",
+        "exptime",
+        "band",
+        "telescope",
+        "camera",
+        "x",
+        "y",
+        "ra",
+        "dec",
+        "flux",
+        "flux_err",
+        "nx",
+        "ny",
+        "flags",
+    )
+    rows = ask(database, "SELECT f.frame_id, f.mjd + 1 / 24.0, exptime, b.name, t.name, c.name, x, y, d.ra, d.dec, "
+                         "flux, flux_err, nx, ny, flags FROM detection d JOIN frame f USING (frame_id) "
+                         "JOIN band b USING (band_id) JOIN camera c USING (camera_id) "
+                         "JOIN telescope t USING (telescope_id)")  # fmt: skip
+    (tmp_path / "lists").mkdir()
+    for key in {row[0] for row in rows}:
+        mine = Table(rows=[row[1:] for row in rows if row[0] == key], names=names)
+        mine.write(tmp_path / "lists" / f"{key}.csv")
+    lists = ingest(database, [tmp_path / "lists"], IngestSettings(jobs=0))
+    assert (pixels.n_accepted, lists.n_accepted, lists.n_sources) == (5, 5, 0)
+    assert ask(database, "SELECT count(*) FROM camera") == [(1,)]
+    solve(database)
+    stats(database)  # every magnitude is there twice, some sources have nothing else
+    zero = dict(
+        ask(
+            database,
+            "SELECT source_format, avg(zero_point) FROM frame_term JOIN frame USING (frame_id) GROUP BY 1",
+        )
+    )
+    assert abs(zero["pixels"] - zero["photodb"]) < 1e-3
+    assert verify_archive(database, deep=True).problems == []

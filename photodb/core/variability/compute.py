@@ -50,6 +50,7 @@ def clean_series(series: NDArray, time: NDArray, mag: NDArray, mag_err: NDArray,
 
 @numba.njit(cache=True)
 def _compute(start, time, mag, mag_err, out):  # type: ignore[no-untyped-def]
+    # numba's cache looks at this file alone: after a change of the functions below, it must change too
     for j in range(start.size - 1):
         if start[j + 1] - start[j] < 2:
             continue

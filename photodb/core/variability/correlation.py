@@ -198,7 +198,7 @@ def excess_abbe(t, m, e):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def s_b(t, m, e):  # type: ignore[no-untyped-def]
-    """S_B: squared sums of residuals of one sign in a row.
+    """S_B: squared sums of residuals of one sign in a row; 0 where all points are equal, as rounded ones may be.
 
     Figuera Jaimes et al. 2013, doi:10.1051/0004-6361/201220824.
     """
@@ -213,7 +213,7 @@ def s_b(t, m, e):  # type: ignore[no-untyped-def]
             n_groups += 1
         group += r
     total += group * group
-    return total / (m.size * n_groups)
+    return total / (m.size * max(n_groups, 1))
 
 
 @numba.njit(cache=True)

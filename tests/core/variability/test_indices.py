@@ -94,6 +94,14 @@ def test_s_b_and_n3_of_a_short_series_by_hand():
     assert indices_of(np.arange(14), m)["n3"] == pytest.approx(1 / 12)
 
 
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_equal_points_have_no_scatter_and_no_traceback(n):
+    """Magnitudes rounded to a hundredth are often all the same."""
+    found = indices_of(np.arange(n), np.full(n, 12.34))
+    assert found["sigma"] < 1e-12
+    assert n < 3 or found["s_b"] < 1e-12
+
+
 def test_hygiene_is_done_once():
     t = np.array([3.0, 1.0, 2.0, 4.0, 5.0, 6.0])
     m = np.array([12.3, 12.1, 12.2, np.nan, 99.0, 98.0])
