@@ -57,6 +57,18 @@ def find_stars(
     return Found(replace(frame, bad=with_trails(frame.bad, trails)), places, fwhm, notes)
 
 
+def masked(
+    frame: ReducedFrame, data: NDArray[np.float32], sky: detect.Background, fwhm: float
+) -> ReducedFrame:
+    """Return the frame with bleeding charge and trails among its bad pixels, as `find_stars` masks them."""
+    bright = find_saturated(frame.raw, frame.bad, data, frame.saturation)
+    frame = replace(frame, bad=with_bleeds(frame.bad, bright))
+    filtered, noise = detect.matched(data, sky.noise, fwhm)
+    peaks = detect.listed(filtered, noise, detect.THRESHOLD)[:, :2]
+    _, trails = _real(peaks, data, sky, filtered, noise, bright, fwhm, detect.THRESHOLD)
+    return replace(frame, bad=with_trails(frame.bad, trails))
+
+
 def sharpest(frame: ReducedFrame) -> float:
     """Return the sharpness above which nothing is a star; no limit under a mosaic, for there it was judged before."""
     return detect.HOT_SHARPNESS if frame.step == 1 else np.inf

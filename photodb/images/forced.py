@@ -22,6 +22,7 @@ from ..core.terms import N_TERMS, design, scale_pixels
 from . import detect
 from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky, with_flat
 from .classify import EXTENDED_SIZE
+from .find import masked
 from .kernels import cores, count_bad
 from .psf import PsfModel
 from .psffit import PsfFit, fit_fluxes, sky_left, without_outliers
@@ -97,6 +98,7 @@ def force(
     x, y = refined_places(targets, frame.data.shape, fwhm)
     sky = detect.background(frame.data, frame.bad)
     data, fit, hit = frame.data - sky.level, None, None
+    frame = masked(frame, data, sky, fwhm)
     stars_off = data
     if model is not None:
         data, fit, hit = _fit(data, sky, frame.bad, model, x, y, main, gain)

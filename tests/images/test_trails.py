@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.pixels_score import know, reduced, score_detection
 from photodb.core.flags import Flag
+from photodb.images.forced import Targets, force
 from photodb.images.measure import measure
 from photodb.images.trails import Trail, find_trails
 from photodb.simulate.pixels import PixelCamera, PixelExposure, pixel_frame, pixel_sky
@@ -76,3 +77,22 @@ def test_trailed_frames_are_told(length, angle):
 def test_optics_alone_are_no_trail():
     measured = measure(reduced(pixel_frame(field(8), PixelExposure(seeing=0.9), 8)), CAMERA.gain, psf="none")
     assert measured.notes == () and measured.ellipticity < 0.15
+
+
+def test_forced_photometry_knows_the_trail():
+    """A source under a trail is flagged though it was not found on this frame."""
+    frame = pixel_frame(field(2), PixelExposure(satellite=300.0, n_cosmic=0), 2)
+    truth, image = know(frame), reduced(frame)
+    found = measure(image, CAMERA.gain)
+    rows = np.flatnonzero(truth.snr > 5)
+    none = np.full(len(rows), np.nan)
+    targets = Targets(truth.x[rows], truth.y[rows], none, none, np.zeros(len(rows)))
+    result = force(image, targets, found.psf, np.array(found.radii), CAMERA.gain)
+    plain = pixel_frame(field(2), PixelExposure(n_cosmic=0), 2)
+    light = (frame.expected - plain.expected)[np.rint(truth.y).astype(int), np.rint(truth.x).astype(int)][
+        rows
+    ]
+    lit = light > 100
+    assert lit.sum() >= 3
+    assert (result.flags[lit] & Flag.BAD_PIXEL != 0).all()
+    assert (result.flags[light < 1e-3] & Flag.BAD_PIXEL != 0).mean() < 0.05
