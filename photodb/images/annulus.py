@@ -22,7 +22,7 @@ CLIP = 3.0
 
 
 @njit(cache=True, nogil=True)
-def annulus_sky(data, noise, bad, xs, ys, inner, outer):
+def annulus_sky(data, noise, bad, xs, ys, inner, outer, grain=0.0):
     """Return clipped median, robust noise and pixel count of an annulus around each star (NaN below 20 pixels).
 
     Parameters
@@ -30,6 +30,7 @@ def annulus_sky(data, noise, bad, xs, ys, inner, outer):
     data, noise, bad : (ny, nx) background-subtracted image, its noise, pixels that do not count.
     xs, ys : (n,) px.
     inner, outer : px.
+    grain : step of the counts, ADU; it is filled evenly, for a median of whole counts is a whole count.
     """
     n = len(xs)
     ny, nx = data.shape
@@ -38,7 +39,7 @@ def annulus_sky(data, noise, bad, xs, ys, inner, outer):
     bins = np.empty(BINS + 2, np.int64)
     for i in range(n):
         x, y = min(max(round(xs[i]), 0), nx - 1), min(max(round(ys[i]), 0), ny - 1)
-        m = _gather(data, bad, xs[i], ys[i], inner, outer, buffer)
+        m = _gather(data, bad, xs[i], ys[i], inner, outer, grain, buffer)
         if m < LEAST:
             continue
         scale = float(noise[y, x])
@@ -48,7 +49,7 @@ def annulus_sky(data, noise, bad, xs, ys, inner, outer):
 
 
 @njit(cache=True, nogil=True)
-def _gather(data, bad, x0, y0, inner, outer, buffer):
+def _gather(data, bad, x0, y0, inner, outer, grain, buffer):
     """Put the usable pixels of an annulus into `buffer` and return their number."""
     ny, nx = data.shape
     m = 0
@@ -58,7 +59,8 @@ def _gather(data, bad, x0, y0, inner, outer, buffer):
         hole = np.sqrt(inner * inner - dy2) if dy2 < inner * inner else -1.0
         for x in range(max(0, int(np.ceil(x0 - reach))), min(nx, int(np.floor(x0 + reach)) + 1)):
             if abs(x - x0) >= hole and not bad[y, x]:
-                buffer[m] = data[y, x]
+                place = 0.6180339887498949 * m
+                buffer[m] = data[y, x] + np.float32(grain * (place - np.floor(place) - 0.5))
                 m += 1
     return m
 

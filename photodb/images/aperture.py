@@ -29,12 +29,13 @@ def local_sky(
     x: NDArray,
     y: NDArray,
     aperture: float,
+    grain: float = 0.0,
 ) -> NDArray:
     """Return median, noise a pixel and number of pixels (n, 3) of the annulus that goes with the main aperture (px)."""
     typical = aperture / APERTURE_FWHM
     inner = max(ANNULUS_FWHM[0] * typical, MIN_ANNULUS_PX[0])
     outer = max(ANNULUS_FWHM[1] * typical, MIN_ANNULUS_PX[1])
-    return annulus_sky(data, noise, bad, x, y, inner, outer)
+    return annulus_sky(data, noise, bad, x, y, inner, outer, grain)
 
 
 def aperture_fluxes(

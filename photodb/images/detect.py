@@ -13,7 +13,7 @@ import sep
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .kernels import cores, moments, peaks, smooth
+from .kernels import cores, moments, peaks, smooth, spread_grain
 
 FWHM_PER_SIGMA = 2.3548200450309493
 THRESHOLD = 5.0
@@ -49,15 +49,19 @@ class Background:
     rms: float  # ADU
 
 
-def background(data: NDArray[np.float32], bad: NDArray[np.bool_], mesh: int = MESH) -> Background:
+def background(
+    data: NDArray[np.float32], bad: NDArray[np.bool_], mesh: int = MESH, grain: float = 0.0
+) -> Background:
     """Estimate background and noise on a mesh (Bertin & Arnouts 1996, doi:10.1051/aas:1996164), by sep.
 
     Of large frames every second row is looked at: on crowded simulated ones the level is as far from the truth (0.10 to
-    0.11 sigma of a pixel, what faint stars add) in half the time.
+    0.11 sigma of a pixel, what faint stars add) in half the time. The mode that sep takes, 2.5 medians less 1.5 means,
+    is wrong by up to a whole step of the counts, whatever the noise: `grain`, that step (ADU), is filled evenly before.
     """
     size = max(8, min(mesh, min(data.shape) // 4))
     step = 2 if data.size > LARGE else 1
     rows, out = np.ascontiguousarray(data[::step]), np.ascontiguousarray(bad[::step])
+    rows = spread_grain(rows, grain) if grain else rows
     found = sep.Background(rows, mask=out, bw=size, bh=size // step, fw=3, fh=3)
     level, noise = found.back(dtype=np.float32), found.rms(dtype=np.float32)
     floor = np.float32(max(float(found.globalrms) * 0.1, 1e-6))

@@ -96,14 +96,14 @@ def force(
     model = PsfModel.from_dict(psf) if psf else None
     fwhm = model.fwhm if model else main / APERTURE_FWHM
     x, y = refined_places(targets, frame.data.shape, fwhm)
-    sky = detect.background(frame.data, frame.bad)
+    sky = detect.background(frame.data, frame.bad, grain=frame.grain)
     data, fit, hit = frame.data - sky.level, None, None
     frame = masked(frame, data, sky, fwhm)
     stars_off = data
     if model is not None:
-        data, fit, hit = _fit(data, sky, frame.bad, model, x, y, main, gain)
+        data, fit, hit = _fit(data, sky, frame, model, x, y, main, gain)
         stars_off = fit.residual
-    local = local_sky(stars_off, sky.noise, frame.bad, x, y, main)
+    local = local_sky(stars_off, sky.noise, frame.bad, x, y, main, frame.grain)
     flux, error = aperture_fluxes(data, x, y, radii, local, gain)
     error = with_flat(frame, x, y, flux, error)
     level = sky.level[pixel_of(y, data.shape[0]), pixel_of(x, data.shape[1])]
@@ -173,7 +173,7 @@ def _smooth_shift(
 def _fit(
     data: NDArray[np.float32],
     sky: detect.Background,
-    bad: NDArray[np.bool_],
+    frame: ReducedFrame,
     model: PsfModel,
     x: NDArray,
     y: NDArray,
@@ -181,12 +181,12 @@ def _fit(
     gain: float,
 ) -> tuple[NDArray[np.float32], PsfFit, NDArray[np.bool_]]:
     """Fit all sources twice; returns the image on its second background, the fit, and the pixels that were left out."""
-    variance = np.where(bad, np.float32(0), sky.noise**2)
+    variance = np.where(frame.bad, np.float32(0), sky.noise**2)
     nothing = np.zeros((len(x), 3))
     nothing[:, 2] = 1.0
     guess = aperture_fluxes(data, x, y, np.array([main / APERTURE_FWHM]), nothing, 1.0)[0][:, 0]
     first = fit_fluxes(data, variance, gain, model, x, y, guess, judge=False)
-    data = data - sky_left(first.residual, variance, bad, model.fwhm)
+    data = data - sky_left(first.residual, variance, frame.bad, model.fwhm, frame.grain)
     clean = without_outliers(first, variance, gain)
     last = fit_fluxes(data, clean, gain, model, x, y, first.flux)
     hit = (clean == 0) & (variance > 0)

@@ -76,7 +76,7 @@ def measure(
     ------
     FrameError : code `no_stars`, nothing was found.
     """
-    sky = detect.background(frame.data, frame.bad)
+    sky = detect.background(frame.data, frame.bad, grain=frame.grain)
     data = frame.data - sky.level
     if frame.raw.dtype.kind == "f":
         data[~np.isfinite(frame.raw)] = 0.0
@@ -94,7 +94,7 @@ def measure(
             UNDERSAMPLED,
         )  # cosmic rays were told before, on the mosaic
     if psf != "none":
-        image = psfphot.image_of(data, sky.noise, frame.bad, gain)
+        image = psfphot.image_of(data, sky.noise, frame.bad, gain, frame.grain)
         made, remark = psfphot.frame_psf(image, _ordered(stars), fwhm, psf, grid)
         if made is not None:
             room = max_stars - int((stars.flags & Flag.SATURATED == 0).sum())
@@ -158,7 +158,7 @@ def _joined(first: Detections, second: Detections) -> Detections:
 
 def frame_fwhm(frame: ReducedFrame) -> float:
     """Return the median FWHM (px) of a frame's bright stars; NaN where there are too few to tell."""
-    sky = detect.background(frame.data, frame.bad)
+    sky = detect.background(frame.data, frame.bad, grain=frame.grain)
     return detect.star_width(
         np.where(frame.bad, 0, frame.data - sky.level), sky.noise, frame.bad, default=np.nan,
         sharpest=sharpest(frame),
@@ -183,7 +183,7 @@ def _photometry(
     )
     x, y = np.where(good, shape[:, 0], found[:, 0]), np.where(good, shape[:, 1], found[:, 1])
     radii = np.array(RADII) * aperture
-    local = local_sky(data, noise, frame.bad, x, y, aperture)
+    local = local_sky(data, noise, frame.bad, x, y, aperture, frame.grain)
     flux, flux_err = aperture_fluxes(data, x, y, radii, local, gain)
     flux_err = with_flat(frame, x, y, flux, flux_err)
     core = cores(frame.raw, data, frame.bad, x, y, max(2, round(0.7 * fwhm)), frame.saturation)

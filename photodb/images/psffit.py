@@ -29,7 +29,8 @@ FIT_FWHM = 2.0
 MIN_FIT_PX = 2.5
 TOLERANCE = 0.01
 """A flux that moves by less, in errors, is done."""
-MOST_SWEEPS = 30
+MOST_SWEEPS = 300
+"""Only stars that a neighbour still moves are looked at again: pairs much closer than the FWHM need that many."""
 FAINT_SIGMA = 2.0
 """Significance, in the smoothed residual, of what is left out of the background."""
 SKY_MESH, SKY_STEP = 64, 2
@@ -67,8 +68,6 @@ def neighbours(
     """Return, as first (n + 1,) and others, the stars whose pixels each star's light reaches, nearest first."""
     tree = cKDTree(np.column_stack([x, y]))
     pairs = tree.query_pairs(2 * reach, output_type="ndarray")
-    if len(pairs) == 0:
-        return np.zeros(len(x) + 1, np.int64), np.zeros(0, np.int64)
     far = np.flatnonzero(radius > reach)
     long = tree.query_ball_point(np.column_stack([x[far], y[far]]), radius[far] + reach) if len(far) else []
     many = np.repeat(far, [len(js) for js in long])
@@ -135,7 +134,11 @@ def without_outliers(fit: PsfFit, variance: NDArray[np.float32], gain: float) ->
 
 
 def sky_left(
-    residual: NDArray[np.float32], variance: NDArray[np.float32], bad: NDArray[np.bool_], fwhm: float
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    fwhm: float,
+    grain: float = 0.0,
 ) -> NDArray[np.float32]:
     """Return the background under the stars taken off; what still stands out by `FAINT_SIGMA` is left out of it.
 
@@ -147,7 +150,7 @@ def sky_left(
     spread = 1.4826 * float(np.median(np.abs(sample - level)))
     left_out = bad[::SKY_STEP, ::SKY_STEP] | (smoothed > level + FAINT_SIGMA * spread)
     thinned = np.ascontiguousarray(residual[::SKY_STEP, ::SKY_STEP])
-    found = background(thinned, left_out, SKY_MESH // SKY_STEP).level
+    found = background(thinned, left_out, SKY_MESH // SKY_STEP, grain).level
     ny, nx = residual.shape
     return np.repeat(np.repeat(found, SKY_STEP, axis=0)[:ny], SKY_STEP, axis=1)[:, :nx]
 

@@ -40,13 +40,14 @@ class Image:
     variance: NDArray[np.float32]  # (ny, nx) its square; 0 where a pixel cannot be used
     bad: NDArray[np.bool_]
     gain: float  # e-/ADU
+    grain: float = 0.0  # step of the counts
 
 
 def image_of(
-    data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], gain: float
+    data: NDArray[np.float32], noise: NDArray[np.float32], bad: NDArray[np.bool_], gain: float, grain: float
 ) -> Image:
     """Return the image with its variance."""
-    return Image(data, noise, np.where(bad, np.float32(0), noise * noise), bad, gain)
+    return Image(data, noise, np.where(bad, np.float32(0), noise * noise), bad, gain, grain)
 
 
 def frame_psf(
@@ -96,7 +97,7 @@ def last_fit(image: Image, stars: Detections, psf: PsfModel, first: PsfFit) -> t
     real = stars.kind != COSMIC_RAY
     guess = np.where(real, stars.flux[:, BEST_RADIUS] / image.gain, 0.0)
     guess[:n] = np.where(real[:n], np.nan_to_num(first.flux), 0.0)
-    data = image.data - sky_left(first.residual, image.variance, image.bad, psf.fwhm)
+    data = image.data - sky_left(first.residual, image.variance, image.bad, psf.fwhm, image.grain)
     significant = stars.flux[:n, BEST_RADIUS] > 5 * stars.flux_err[:n, BEST_RADIUS]
     blended = np.flatnonzero((stars.flags[:n] & Flag.BLEND != 0) & real[:n] & significant)
     if len(blended):

@@ -63,6 +63,13 @@ class ReducedFrame:
     step: int = 1  # px of the frame from one pixel to the next; 2 for a channel of a mosaic
     multiplied: NDArray[np.float32] | None = None  # (ny, nx) by 1 / flat; None without a flat
 
+    @functools.cached_property
+    def grain(self) -> float:
+        """Step of the counts, ADU: 1 where they are whole numbers, else 0."""
+        sample = self.raw[::7, ::7]
+        sample = sample[np.isfinite(sample)]
+        return float(sample.size > 0 and bool((sample == np.rint(sample)).all()))
+
 
 def reduce_frame(
     frame: RawFrame, d: CameraDescription, exposure: Exposure, planes: Planes = NO_PLANES

@@ -42,3 +42,15 @@ def test_too_few_pixels_are_nan(scene):
     data, _, x, y = scene
     told = annulus_sky(data, np.ones_like(data), np.ones(data.shape, bool), x, y, 8.0, 16.0)
     assert np.isnan(told).all()
+
+
+@pytest.mark.parametrize("noise", [1.2, 2.5, 12.0])
+def test_the_sky_of_whole_counts_is_no_whole_count(noise):
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(20, 380, 300), rng.uniform(20, 280, 300)
+    for part in (0.0, 0.25, 0.4, 0.75):
+        sky = 100.0 + part
+        counts = np.rint(sky + rng.normal(0, noise, (300, 400))).astype(np.float32)
+        scale, bad = np.full(counts.shape, noise, np.float32), np.zeros(counts.shape, bool)
+        told = annulus_sky(counts - np.float32(100), scale, bad, x, y, 9.0, 16.5, 1.0)
+        assert told[:, 0].mean() == pytest.approx(part, abs=0.02 + 0.01 * noise)

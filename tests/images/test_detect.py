@@ -117,3 +117,13 @@ def test_remains_of_a_wrong_model_are_no_stars():
         [(70, 70), (105, 100)],
     )
     assert len(detect.left_over(*args, x[:0], y[:0], 3.5, 5.0)) == len(plain)
+
+
+@pytest.mark.parametrize("noise", [1.2, 4.0])
+def test_the_background_of_whole_counts_is_no_whole_count(noise):
+    rng = np.random.default_rng(9)
+    for part in (0.0, 0.25, 0.4, 0.75):
+        counts = np.rint(100 + part + rng.normal(0, noise, (512, 640))).astype(np.float32)
+        found = detect.background(counts, np.zeros(counts.shape, bool), grain=1.0)
+        assert float(found.level.mean()) == pytest.approx(100 + part, abs=0.06)
+        assert found.rms == pytest.approx(np.sqrt(noise**2 + 1 / 12), rel=0.06)

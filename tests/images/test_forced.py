@@ -10,6 +10,8 @@ from benchmarks.pixels_score import average, know, reduced, score_flip, score_fl
 from photodb.core.flags import Flag
 from photodb.images.forced import Targets, force, refined_places
 from photodb.images.measure import measure
+from photodb.images.reduce import ReducedFrame
+from photodb.simulate.frames import _add_moffat
 from photodb.simulate.pixels import PixelCamera, pixel_frame, pixel_sky, standard_night
 
 CAMERA = PixelCamera(nx=836, ny=632)
@@ -132,3 +134,21 @@ def test_without_bright_stars_the_predicted_places_stand():
     )
     px, _ = refined_places(targets, (30, 30), 3.0)
     assert (px == [5.0, 9.0]).all()
+
+
+@pytest.mark.parametrize("part", [0.2, 0.4, 0.7])
+def test_whole_counts_coarser_than_the_noise_bias_no_flux(part):
+    """12 electrons a count, a sky noise of 1.2 counts, no flat that would spread the counts."""
+    rng, gain, n = np.random.default_rng(round(10 * part)), 12.0, 240
+    x, y = rng.uniform(15, 485, n), rng.uniform(15, 385, n)
+    flux = np.where(np.arange(n) < 120, 10 ** rng.uniform(4, 5, n), 700.0)
+    image = np.full((400, 500), (17 + part) * gain, np.float32)
+    _add_moffat(image, x, y, flux, np.full(n, 2.75), np.zeros(n), np.zeros(n), 1e-3)
+    raw = np.rint((image + rng.normal(0, np.sqrt(image))) / gain).astype(np.uint16)
+    frame = ReducedFrame(raw, raw.astype(np.float32), raw >= 60000, 60000.0, np.inf, 0, 0)
+    found = measure(frame, gain)
+    targets = Targets(x, y, *np.full((2, n), np.nan), np.zeros(n))
+    result = force(frame, targets, found.psf, np.array(found.radii), gain)
+    faint = (np.arange(n) >= 120) & (result.flags == 0)
+    pull = ((result.flux_psf - flux) / result.flux_psf_err)[faint]
+    assert abs(np.median(pull)) < 0.5 and abs(np.median(result.sky[faint]) / image.min() - 1) < 0.03

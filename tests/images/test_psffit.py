@@ -144,3 +144,32 @@ def test_size_tells_a_wide_object_from_a_star():
     )
     assert abs(fit.size[0]) < 0.01
     assert fit.size[1] == pytest.approx(np.log(3.6 / 3.0), abs=0.03) and fit.size_err[1] < 0.01
+
+
+def drawn(psf, x, y, flux, nx=NX, ny=NY):
+    """Return a frame of stars without noise."""
+    stars = (
+        f * psf.stamps([a], [b], np.array([200.0]), nx, ny).values.reshape(ny, nx)
+        for f, a, b in zip(flux, x, y)
+    )
+    return sum(stars).astype(np.float32)
+
+
+@pytest.mark.parametrize("apart", [0.25, 0.5, 1.0])
+def test_two_stars_much_closer_than_the_fwhm_are_parted_whatever_their_order(apart):
+    psf = plain_psf()
+    x, y, flux = np.array([34.2, 34.2 + apart]), np.array([30.1, 30.1]), np.array([8e4, 1e4])
+    image, variance = drawn(psf, x, y, flux), np.full((NY, NX), 100.0, np.float32)
+    for order in ([0, 1], [1, 0]):
+        guess = np.full(2, flux.sum())  # what an aperture tells of both
+        fit = fit_fluxes(image, variance, 1.0, psf, x[order], y[order], guess)
+        assert np.abs((fit.flux - flux[order]) / fit.flux_err).max() < 0.15
+
+
+def test_a_wrong_first_flux_of_a_far_bright_star_does_no_harm():
+    psf = plain_psf()
+    x, y, flux = np.array([22.0, 37.0]), np.array([30.0, 30.0]), np.array([300.0, 1e6])
+    image, variance = drawn(psf, x, y, flux), np.full((NY, NX), 25.0, np.float32)
+    for order in ([0, 1], [1, 0]):
+        fit = fit_fluxes(image, variance, 1.0, psf, x[order], y[order], 1.5 * flux[order])
+        assert np.abs((fit.flux - flux[order]) / fit.flux_err).max() < 0.1

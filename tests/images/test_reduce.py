@@ -8,7 +8,15 @@ from photodb.errors import FrameError
 from photodb.images.cards import read_exposure
 from photodb.images.fits import RawFrame
 from photodb.images.headers import CameraDescription
-from photodb.images.reduce import NONE_32, NONE_BOOL, Planes, apply_planes, overscan_level, reduce_frame
+from photodb.images.reduce import (
+    NONE_32,
+    NONE_BOOL,
+    Planes,
+    ReducedFrame,
+    apply_planes,
+    overscan_level,
+    reduce_frame,
+)
 
 D = CameraDescription("t", "c", {"X": "1"})
 
@@ -106,3 +114,13 @@ def test_the_overscan_is_finer_than_whole_counts_and_blind_to_cosmic_rays():
         counts[17, 3] = 40000
         off.append(overscan_level(counts) - level)
     assert np.abs(off).max() < 0.1  # 4.5 sigma of the mean of 10,000; a median would be off by up to 0.5
+
+
+def test_the_grain_is_the_step_of_whole_counts():
+    def of(raw):
+        return ReducedFrame(raw, np.zeros(raw.shape, np.float32), raw < 0, np.inf, np.inf, 0, 0).grain
+
+    counts = np.arange(50 * 60, dtype=np.uint16).reshape(50, 60)
+    holes = counts.astype(np.float32)
+    holes[:3] = np.nan
+    assert (of(counts), of(holes), of(counts * np.float32(0.37)), of(holes[:3])) == (1.0, 1.0, 0.0, 0.0)
