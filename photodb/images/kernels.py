@@ -112,6 +112,7 @@ def moments(data, xs, ys, sigma, adapt):
     ny, nx = data.shape
     n = len(xs)
     out = np.full((n, 6), np.nan)
+    window = np.empty(nx, np.float64)
     for i in range(n):
         cx, cy = xs[i], ys[i]
         width = sigma
@@ -122,20 +123,28 @@ def moments(data, xs, ys, sigma, adapt):
             s = sx = sy = sxx = syy = sxy = 0.0
             inv = -0.5 / (width * width)
             limit = 16.0 * width * width
+            across = window[: max(x1 - x0, 0)]
+            for x in range(x0, x1):
+                across[x - x0] = math.exp((x - cx) * (x - cx) * inv)
             for y in range(y0, y1):
                 dy = y - cy
-                for x in range(x0, x1):
+                if dy * dy > limit:
+                    continue
+                half = math.sqrt(limit - dy * dy)
+                row = row_x = row_xx = 0.0
+                for x in range(max(x0, math.ceil(cx - half)), min(x1, math.floor(cx + half) + 1)):
                     dx = x - cx
-                    r2 = dx * dx + dy * dy
-                    if r2 > limit:
-                        continue
-                    w = math.exp(r2 * inv) * data[y, x]
-                    s += w
-                    sx += w * dx
-                    sy += w * dy
-                    sxx += w * dx * dx
-                    syy += w * dy * dy
-                    sxy += w * dx * dy
+                    w = across[x - x0] * data[y, x]
+                    row += w
+                    row_x += w * dx
+                    row_xx += w * dx * dx
+                along = math.exp(dy * dy * inv)
+                s += along * row
+                sx += along * row_x
+                sy += along * row * dy
+                sxx += along * row_xx
+                syy += along * row * dy * dy
+                sxy += along * row_x * dy
             if s <= 0:
                 break
             mx, my = sx / s, sy / s
