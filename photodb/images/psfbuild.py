@@ -22,6 +22,10 @@ LEAST_STARS = (3, 15, 40)
 """Stars that shapes of order 0, 1 and 2 need."""
 LEAST_TABLE = (6, 40, 100)
 """Stars that tables of order 0, 1 and 2 need."""
+CORNER_ERROR = 0.05
+"""Greatest error of ln(size) at a corner: stars that fill a small part of the frame hold no high order elsewhere."""
+BAD_CHI2 = 4.0
+"""Chi2 of its own stars above which a function is told to be bad."""
 TRIED_BETAS = (4, 5, 6, 8, 10)
 """Twice the exponents of the Moffat function that are tried."""
 BETA_STARS = 50
@@ -154,13 +158,21 @@ def _build_cell(
     rows = np.flatnonzero(mine)
     u, v = scale_pixels(stars.x - cell.x0, cell.nx), scale_pixels(stars.y - cell.y0, cell.ny)
     highest = 0 if blank.model == "gaussian" else 2
-    order = min(highest, _order_for(len(rows), LEAST_STARS))
-    coefficients, kept = _fit_polynomials(u[rows], v[rows], shapes[rows], stars.snr[rows], order)
+    enough = order = min(highest, _order_for(len(rows), LEAST_STARS))
+    measured = u[rows], v[rows], shapes[rows], stars.snr[rows]
+    coefficients, kept = _fit_polynomials(*measured, order)
+    while order and _corner_error(measured, kept, coefficients, order) > CORNER_ERROR:
+        order -= 1
+        coefficients, kept = _fit_polynomials(*measured, order)
     rows = rows[kept]
     if blank.model == "moffat" and order < 2:
         text = f"{len(rows)} stars, {LEAST_STARS[2]} needed for a quadratic: the shape is of order {order}"
+        if order < enough:
+            text = f"{len(rows)} stars in a small part of the frame: the shape is of order {order}"
         note = "; ".join(filter(None, [note, text]))
-    table, chi2, rows = _build_table(image, stars, u, v, rows, coefficients, blank)
+    table, chi2, rows = _build_table(image, stars, u, v, rows, coefficients, order, blank)
+    if chi2 > BAD_CHI2:
+        note = "; ".join(filter(None, [note, f"its stars are not alike: chi2 {chi2:.1f}; prefer apertures"]))
     return Cell(cell.x0, cell.y0, cell.nx, cell.ny, coefficients, table, order, len(rows), chi2, note)
 
 
@@ -174,7 +186,7 @@ def _fit_polynomials(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Fit ln(size), e1 and e2 over the frame, outliers refused; returns (3, TERMS) and which stars were kept."""
     terms = design(u, v, order)
-    weight = 1.0 / (1.0 / np.maximum(snr, 1.0) ** 2 + 0.01**2)
+    weight = _weight(snr)
     kept = np.ones(len(u), bool)
     out = np.zeros((3, TERMS))
     for _ in range(5):
@@ -190,12 +202,36 @@ def _fit_polynomials(
     return out, kept
 
 
+def _weight(snr: Array) -> Array:
+    return np.asarray(1.0 / (1.0 / np.maximum(snr, 1.0) ** 2 + 0.01**2))
+
+
+def _corner_error(
+    measured: tuple[Array, ...], kept: NDArray[np.bool_], coefficients: Array, order: int
+) -> float:
+    """Return the greatest error of the polynomials at the corners, by the stars' own scatter."""
+    u, v, shapes, snr = (m[kept] for m in measured)
+    terms, root = design(u, v, order), np.sqrt(_weight(snr))
+    off = (shapes[:, 2:5] - terms @ coefficients[:, : terms.shape[1]].T) * root[:, None]
+    scatter = max(1.0, *(mad_sigma(off[:, k]) for k in range(3)))
+    far = design([-1.0, 1.0, -1.0, 1.0], [-1.0, -1.0, 1.0, 1.0], order)
+    leverage = far @ np.linalg.pinv(terms * root[:, None])
+    return float(scatter * np.sqrt((leverage**2).sum(axis=1).max()))
+
+
 def _build_table(
-    image: tuple, stars: PsfStars, u: Array, v: Array, rows: NDArray, shapes: Array, blank: PsfModel
+    image: tuple,
+    stars: PsfStars,
+    u: Array,
+    v: Array,
+    rows: NDArray,
+    shapes: Array,
+    highest: int,
+    blank: PsfModel,
 ) -> tuple[Array, float, NDArray]:
     """Fill the table from what the profile leaves; stars that fit much worse than the others are refused."""
     data, variance, gain = image
-    order = -1 if blank.model == "gaussian" else _order_for(len(rows), LEAST_TABLE)
+    order = -1 if blank.model == "gaussian" else min(highest, _order_for(len(rows), LEAST_TABLE))
     n_terms = N_TERMS[max(order, 0)]
     table = empty_table(n_terms)
     ridge = np.repeat([e**-2.0 for e in TABLE_ERROR], [1, 2, 3])[:n_terms]

@@ -103,3 +103,22 @@ def test_a_subimage_without_stars_takes_those_of_the_frame():
     some = PsfStars(stars.x[left], stars.y[left], stars.flux[left], stars.snr[left])
     psf = build_psf(data, variance, GAIN, some, 3.0, grid=2)
     assert "that of the whole frame is taken" in psf.cells[1].note and psf.cells[0].n_stars > 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stars_in_one_corner_hold_no_quadratic_in_the_others(seed):
+    data, variance, stars = frame_with(300, 20 + seed, fwhm=lambda u, v: 3.0 + 0.0 * u)
+    near = (stars.x < 0.36 * NX) & (stars.y < 0.44 * NY)
+    assert near.sum() > 40
+    some = PsfStars(stars.x[near], stars.y[near], stars.flux[near], stars.snr[near])
+    psf = build_psf(data, variance, GAIN, some, 3.0)
+    assert psf.order < 2 and "in a small part of the frame" in psf.cells[0].note
+    width, _ = psf.shape_at(np.array([0.0, NX - 1.0, NX - 1.0]), np.array([NY - 1.0, 0.0, NY - 1.0]))
+    assert np.abs(width / 3.0 - 1).max() < 0.1
+
+
+def test_a_function_of_unlike_stars_says_so():
+    unlike = frame_with(20, 3, fwhm=lambda u, v: 3.2 + 0.8 * np.sign(np.sin(37 * u)))
+    psf = build_psf(*_with_gain(unlike), 3.0)
+    assert psf.chi2 > 4 and "not alike" in psf.cells[0].note
+    assert "not alike" not in build_psf(*_with_gain(frame_with(20, 3)), 3.0).cells[0].note
