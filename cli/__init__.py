@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "telescope": ("telescope:telescope", "Describe telescopes and cameras."),
     "calib": ("calib:calib", "Build, list, show and drop the masters: bias, dark, flat."),
     "ingest": ("ingest:ingest", "Read frames: measure, register, place on the sky, store."),
+    "measure": ("measure:measure", "Measure sources at their known places, detected or not."),
     "refcat": ("refcat:refcat", "Load and list reference catalogues."),
     "frame": ("frame:frame", "List, show, reject and restore frames."),
     "qa": ("qa:qa", "Plot image quality and reject frames by thresholds."),

@@ -110,8 +110,9 @@ def ingest(
         message(f"would ingest {report.n_new} of {report.n_files} files; {report.n_known} are in the archive")
         return 0
     tell_rejected(report)
+    tell_not_measured(report.not_measured)
     message(summary(report))
-    return EXIT_PARTIAL if report.n_rejected else 0
+    return EXIT_PARTIAL if report.outcome == "partial" else 0
 
 
 def tell_rejected(report: Any, command: str = "ingest") -> None:
@@ -131,12 +132,21 @@ def tell_rejected(report: Any, command: str = "ingest") -> None:
         message(f"\n{skeleton}\n\nafterwards: photodb {command} --retry {where}")
 
 
+def tell_not_measured(failed: Any) -> None:
+    """List the frames that could not be measured at known places."""
+    for frame_id, path, code, reason in failed[:MOST_TOLD]:
+        message(f"not measured: frame {frame_id} {path} ({code}): {reason[:LONGEST]}")
+    if len(failed) > MOST_TOLD:
+        message(f"and {len(failed) - MOST_TOLD} more")
+
+
 def summary(report: Any) -> str:
     """Say in a line or two what an ingest did."""
-    if not report.n_new:
+    if not report.n_new and not report.n_forced:
         return f"nothing to do: {report.n_known} of {report.n_files} files are in the archive already"
     text = f"{report.n_accepted} frames accepted, {report.n_rejected} rejected, "
     text += f"{report.n_calibration} calibration frames"
     text += f" for {report.n_masters} new masters" if report.n_masters else " set aside"
     text += f", {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
+    text += f", {report.n_forced} measurements at known places"
     return f"{text}, in {report.seconds:.1f} s ({report.n_new / max(report.seconds, 1e-9):.1f} frames/s)"

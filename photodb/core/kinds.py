@@ -22,10 +22,20 @@ DEFAULT, NEIGHBOURS, OWN = 0, 1, 2
 REASONS = ("default", "neighbours", "own")
 """Why a kind was chosen, by code."""
 
+_RELATION_POINTS = 3  # that a star needs
 _RELATION_STARS = 300  # brightest of a frame that give its relation
-_RELATION_FLOOR = 0.005  # mag, added to the errors of differences
+_RELATION_FLOORS = (
+    0.1,
+    0.05,
+    0.02,
+    0.01,
+    0.005,
+    0.005,
+    0.005,
+    0.005,
+)  # mag, added to the errors of differences
 _RELATION_TAU = 0.02  # mag, prior scatter of a spatial coefficient
-_RELATION_ROUNDS = 4
+_RELATION_ROUNDS = 5  # with the first floors, in which no star has a constant of its own
 _CLIP = 5.0  # sigma
 
 
@@ -73,6 +83,8 @@ def relate(
 ) -> Relation:
     """Fit difference = polynomial of the frame + a constant of the star, robustly, by turns.
 
+    Differences are small where the frames' own corrections were applied: those beyond half a magnitude are outliers.
+
     Parameters
     ----------
     difference : (n,) mag, reference minus kind; NaN rows are left out. variance : (n,) mag2, of it.
@@ -80,25 +92,24 @@ def relate(
     order : of the polynomial, with the priors of the solver on all terms but the constant.
     """
     rows = np.flatnonzero(np.isfinite(difference) & np.isfinite(variance))
+    often = np.bincount(star[rows], minlength=int(star.max(initial=-1)) + 1) >= _RELATION_POINTS
+    rows = rows[often[star[rows]]]  # what was seen once may be no star
     rows = rows[_first_of_each(frame[rows], variance[rows], _RELATION_STARS)]
-    d, var = difference[rows], variance[rows] + _RELATION_FLOOR**2
     s, f, xs, ys = star[rows], frame[rows], x[rows], y[rows]
-    k = terms.n_terms(order)
+    d, var = difference[rows], variance[rows]
     n_stars = int(s.max(initial=-1)) + 1
     matrix = terms.design(xs, ys, order)
-    offset, robust = np.zeros(n_stars), np.ones(rows.size)
-    coefficients = np.zeros((n_frames, k))
-    for turn in range(2 * _RELATION_ROUNDS):
-        coefficients = _fit_frames(d - offset[s], robust / var, f, matrix, n_frames)
+    offset, coefficients = np.zeros(n_stars), np.zeros((n_frames, terms.n_terms(order)))
+    for turn, floor in enumerate(_RELATION_FLOORS):  # outliers leave as the floor shrinks
         left = d - terms.evaluate(coefficients, f, xs, ys)
+        total = var + floor**2
+        weight = np.clip(1.0 - (left - offset[s]) ** 2 / (_CLIP**2 * total), 0.0, 1.0) ** 2 / total
         if (
             turn >= _RELATION_ROUNDS
         ):  # before, blends are outliers: what stars have in common belongs to the frames
-            offset = _means(left, s, robust / var, n_stars)
-        pull = (left - offset[s]) / np.sqrt(var)
-        scale = MAD_TO_SIGMA * np.median(np.abs(pull)) if pull.size else 1.0
-        robust = np.clip(1.0 - (pull / (_CLIP * max(scale, 1e-9))) ** 2, 0.0, 1.0) ** 2
-    return Relation(coefficients, np.bincount(f[robust > 0], minlength=n_frames))
+            offset = _means(left, s, weight, n_stars)
+        coefficients = _fit_frames(d - offset[s], weight, f, matrix, n_frames)
+    return Relation(coefficients, np.bincount(f[weight > 0], minlength=n_frames))
 
 
 def _first_of_each(group: NDArray, value: NDArray, most: int) -> NDArray[np.intp]:

@@ -25,6 +25,10 @@ WELL_MEASURED = 0.1
 ERROR_FLOOR = 0.005
 """Mag, added to photon errors for the weights of points where kinds are compared."""
 
+SOUND_SIGMA, SOUND_MAG = 5.0, 0.03
+"""How far from its star's median a measurement may lie that helps to relate two kinds: sigmas, and mag beside errors.
+"""
+
 MOSTLY = 0.5
 """Share of a camera's measurements that a kind must have to be compared there."""
 
@@ -131,19 +135,35 @@ class _Compared:
             mags.append(mag)
             errors.append(error)
             good &= clear
+        zero = evaluate(np.nan_to_num(terms), frame, x, y)
+        sound = good & self._sound(mags[0] + zero, errors[0], good)
         for i, c in enumerate(self.columns[1:], start=1):
             variance = errors[0] ** 2 + errors[i] ** 2
-            usable = good & (variance < 2 * WELL_MEASURED**2)
+            usable = sound & (variance < 2 * WELL_MEASURED**2)
             difference = np.where(usable, mags[0] - mags[i], np.nan)
             found = relate(difference, variance, self.group, frame, x, y, len(selection.frames), order)
             self.relations[:, c], self.n_stars[:, c] = found.coefficients, found.n_stars
             mags[i] = mags[i] + evaluate(found.coefficients, frame, x, y)
-        zero = evaluate(np.nan_to_num(terms), frame, x, y)
         values = np.column_stack(mags)[good] + zero[good, None]
         weight = 1.0 / (errors[0][good] ** 2 + ERROR_FLOOR**2)
         blended = np.bincount(self.group, (flags & int(Flag.BLEND)) != 0, self.star.size)
         crowded = blended > 0.5 * np.bincount(self.group, minlength=self.star.size)
         return choose_kinds(values, weight, self.group[good], selection.star_band[self.star], crowded)
+
+    def _sound(
+        self, mag: NDArray[np.float64], error: NDArray[np.float64], good: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Tell which calibrated magnitudes are near the median of their star: no half of a frame behind a tree."""
+        rows = np.flatnonzero(good)
+        order = rows[np.lexsort((mag[rows], self.group[rows]))]
+        edges = np.searchsorted(self.group[order], np.arange(self.star.size + 1))
+        middle = np.full(self.star.size, np.nan)
+        some = np.flatnonzero(np.diff(edges))
+        low, high = (edges[some] + edges[some + 1] - 1) // 2, (edges[some] + edges[some + 1]) // 2
+        middle[some] = 0.5 * (mag[order[low]] + mag[order[high]])
+        with np.errstate(invalid="ignore"):
+            near = np.abs(mag - middle[self.group]) < SOUND_SIGMA * np.hypot(error, SOUND_MAG)
+        return np.asarray(near)
 
     def _of_kind(self, c: int) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
         """Return magnitude with the frame's own correction, error, and whether it is more than a limit."""

@@ -25,6 +25,7 @@ from photodb.storage.engine import Database
 
 from .calib import build_for_ingest, masters_pending
 from .cameras import Cameras, settle_cameras
+from .measure import SEEN_TWICE, MeasureReport, measure_frames, waiting
 from .place import Placer
 from .progress import Progress, Silent
 from .runs import RecordedRun, recorded_run
@@ -76,6 +77,10 @@ class IngestReport:
     n_ignored: int = 0
     n_detections: int = 0
     n_sources: int = 0
+    n_forced: int = 0  # measurements at known places
+    not_measured: list[tuple[int, str, str, str]] = field(
+        default_factory=list
+    )  # frame_id, path, code, reason
     rejected: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, reason
     assumed: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -83,8 +88,8 @@ class IngestReport:
 
     @property
     def outcome(self) -> str:
-        """`done`, or `partial` where a frame was rejected."""
-        return "partial" if self.n_rejected else "done"
+        """`done`, or `partial` where a frame was rejected, or not measured at known places."""
+        return "partial" if self.n_rejected or self.not_measured else "done"
 
 
 def find_files(paths: Iterable[Path], maps: Sequence[ListMap] = ()) -> tuple[list[Path], list[Path]]:
@@ -146,13 +151,14 @@ def ingest(
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)
-        if settings.dry_run or not (todo or unreadable or masters_pending(db)):
+        if settings.dry_run or not (todo or unreadable or masters_pending(db) or waiting(db)[0]):
             report.n_new = len(todo) + len(unreadable)
             report.seconds = time.perf_counter() - began
             return report
         arguments = {"paths": [str(p) for p in paths]} | ({"maps": [asdict(m) for m in maps]} if maps else {})
         with recorded_run(db, "ingest", arguments, asdict(settings)) as run:
             _ingest_files(db, run, workers, (known, maps), todo, unreadable, settings, report, progress)
+            _measure_sources(db, run, workers, report, progress)
             report.seconds = time.perf_counter() - began
             run.outcome = report.outcome
             run.report |= {k: v for k, v in asdict(report).items() if k != "rejected"}
@@ -220,6 +226,23 @@ def _ingest_files(
             progress.advance(1, failure.path.name)
         _measure_and_write(db, run, workers, science, cameras, settings, report, progress)
     progress.finish()
+
+
+def _measure_sources(
+    db: Database, run: RecordedRun, workers: Workers, report: IngestReport, progress: Progress
+) -> None:
+    """Measure all frames that wait for it at the places of the sources, now that all frames are in."""
+    todo, n_gone = waiting(db)
+    if n_gone:
+        progress.message(
+            f"{n_gone} frames of earlier runs wait to be measured at the places of their sources, and their files "
+            "are gone: put them back, then run 'photodb measure'"
+        )
+    measured = MeasureReport()
+    measure_frames(db, run.run_id, workers, todo, SEEN_TWICE, measured, progress)
+    report.n_forced, report.not_measured = measured.n_forced, measured.failed
+    for stage, seconds in measured.stages.items():
+        report.stages[f"forced: {stage}"] = seconds
 
 
 def _each_channel(db: Database, scanned: list[Scanned]) -> list[Scanned]:

@@ -18,6 +18,9 @@ from photodb.storage.engine import Database
 
 from .rawkinds import Raw, kinds_to_read, make_raw
 
+ENOUGH = 100
+"""Stars of a frame that are enough to tell its zero point and polynomial."""
+
 
 @dataclass(frozen=True)
 class SolveSettings:
@@ -27,6 +30,9 @@ class SolveSettings:
     order: int = 2  # of the spatial polynomial of a frame
     min_stars: int = 5  # stars shared with other frames that a frame needs
     max_mag_err: float = 0.2  # mag; fainter measurements get magnitudes, but take no part in the fit
+    bright_mag_err: float = (
+        0.05  # mag; stars of a larger mean error take part only where frames have few better ones
+    )
     exclude_frames: tuple[int, ...] = ()  # frame_id
     exclude_sources: tuple[int, ...] = ()  # source_id: kept out of the fit, calibrated all the same
     exclude_nights: tuple[int, ...] = ()  # MJD of the local noon that began them
@@ -140,6 +146,7 @@ def select(found: Read, detections: NDArray[Any], settings: SolveSettings) -> Se
     fit = (detections["flags"] & int(BAD | Flag.FAINT)) == 0
     fit &= np.isfinite(detections["mag"]) & (mag_err > 0) & (mag_err <= settings.max_mag_err)
     fit &= ~np.isin(detections["source_id"], settings.exclude_sources)
+    fit &= _needed(star, frame, mag_err, fit, settings.bright_mag_err)
     area = frames["aperture_area"]
     guess = np.where(area > 0, 2.5 * np.log10(np.where(area > 0, area, 1.0)), 0.0)
     mag = detections["mag"].astype(np.float64)
@@ -159,6 +166,29 @@ def select(found: Read, detections: NDArray[Any], settings: SolveSettings) -> Se
         cameras=cameras,
         excluded_sources=settings.exclude_sources,
     )
+
+
+def _needed(
+    star: NDArray[np.integer],
+    frame: NDArray[np.integer],
+    mag_err: NDArray[np.float64],
+    fit: NDArray[np.bool_],
+    bright: float,
+) -> NDArray[np.bool_]:
+    """Tell which measurements the fit needs: of bright stars, and of those among the `ENOUGH` brightest of a frame.
+
+    What the sky does to all faint stars of a frame at once is no photon noise, and thousands of them outweigh the
+    bright ones: the transit of HAT-P-32 b comes out 0.2 percentage points too shallow with stars down to 5 sigma.
+    """
+    rows = np.flatnonzero(fit)
+    count = np.bincount(star[rows], minlength=int(star.max(initial=-1)) + 1)
+    typical = np.bincount(star[rows], mag_err[rows], count.size) / np.maximum(count, 1)
+    order = rows[np.lexsort((typical[star[rows]], frame[rows]))]
+    first = np.flatnonzero(np.r_[True, frame[order][1:] != frame[order][:-1]]) if order.size else order
+    rank = np.arange(order.size) - np.repeat(first, np.diff(np.r_[first, order.size]))
+    needed = (typical <= bright) & (count > 0)
+    needed[star[order[rank < ENOUGH]]] = True
+    return np.asarray(needed[star])
 
 
 def star_share(

@@ -165,7 +165,8 @@ def _sample(
     rows["z"], rows["tags"] = "{}", [[] for _ in range(n)]
     edge = _covering(frames, sources, EDGE_MARGIN) < (1.0 - EDGE_SHARE) * covering
     marked = {"edge": edge, "seeing": _by_seeing(points[good], star[good], frames, n)}
-    _judge_samples(rows, indices, sources, points, star, good, marked, settings)
+    marked["bad_frames"] = _outliers_on_bad_frames(rows, points[good], star[good], frames)
+    _judge_samples(rows, indices, sources, points, star, marked, settings)
     if telescope_id == 0:
         _mark_references(rows, points[good], star[good], frames, sources)
     seen = np.bincount(star, minlength=n) > 0
@@ -208,7 +209,6 @@ def _judge_samples(
     sources: NDArray[Any],
     points: NDArray[Any],
     star: NDArray[np.integer],
-    good: NDArray[np.integer],
     marked: dict[str, NDArray[np.bool_]],
     settings: StatsSettings,
 ) -> None:
@@ -222,7 +222,7 @@ def _judge_samples(
     vetoes = {
         "edge": marked["edge"] | mostly(Flag.EDGE),
         "blend": mostly(Flag.BLEND),
-        "bad_frames": _outliers_on_bad_frames(rows, points[good], star[good]),
+        "bad_frames": marked["bad_frames"],
         "bad_points": rows["quality_flag"] < 0,
         "seeing": marked["seeing"],
     }
@@ -245,7 +245,7 @@ def _write_verdict(rows: NDArray[Any], mine: NDArray[np.integer], verdict: Verdi
 
 
 def _outliers_on_bad_frames(
-    rows: NDArray[Any], points: NDArray[Any], star: NDArray[np.integer]
+    rows: NDArray[Any], points: NDArray[Any], star: NDArray[np.integer], frames: NDArray[Any]
 ) -> NDArray[np.bool_]:
     """Mark stars of whose points beyond 3 sigma half lie on bad frames and stand out no more than others there.
 
@@ -253,10 +253,10 @@ def _outliers_on_bad_frames(
     """
     pull = np.abs(points["mag"] - rows["median_mag"][star]) / points["mag_err"]
     outlying = pull > 3.0
-    frame = np.unique(points["frame_id"], return_inverse=True)[1]
+    frame_id, frame = np.unique(points["frame_id"], return_inverse=True)
     share = np.bincount(frame, weights=outlying) / np.maximum(np.bincount(frame), 1)
     usual = np.zeros(share.size)
-    for bad in np.flatnonzero(share > BAD_FRAME_OUTLIERS):
+    for bad in np.flatnonzero(share > _most_outliers(share, frame_id, frames)):
         usual[bad] = np.nanquantile(pull[frame == bad], 0.95)
     on_bad = outlying & (pull <= FAR_OUT * usual[frame])
     n = len(rows)
@@ -264,6 +264,21 @@ def _outliers_on_bad_frames(
     # a variable's outliers lie on bad frames as often as its points do; those that bad frames make, far more often
     by_chance = np.bincount(star, (usual > 0)[frame], n) / np.maximum(np.bincount(star, minlength=n), 1)
     return np.asarray((total > 0) & (there >= 0.5 * total) & (there > 2.0 * by_chance * total))
+
+
+def _most_outliers(
+    share: NDArray[np.float64], frame_id: NDArray[np.integer], frames: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the share of outliers above which a frame is bad: twice what is usual with its telescope, at least.
+
+    Stars of two telescopes whose pass bands differ are off on all frames of one, none of which is bad for that.
+    """
+    telescope = frames["telescope_id"][np.searchsorted(frames["frame_id"], frame_id)]
+    limit = np.full(share.size, BAD_FRAME_OUTLIERS)
+    for number in np.unique(telescope):
+        mine = telescope == number
+        limit[mine] = max(BAD_FRAME_OUTLIERS, 2.0 * float(np.median(share[mine])))
+    return limit
 
 
 def _mark_references(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from photodb.core.flags import BAD
 from photodb.storage import bulk, sources
 from photodb.storage.partitions import ensure_partitions
 from photodb.storage.tables import frame
@@ -20,8 +21,8 @@ TARGET = np.dtype(
         ("detection_id", "i8"), ("x_seen", "f8"), ("y_seen", "f8"), ("snr", "f8"), ("measured", "?"),
     ]
 )  # fmt: skip
-"""A source that a frame may cover: what the frame saw of it (detection -1, NaN and 0 if nothing), and whether it has
-a row of `forced` there."""
+"""A source that a frame may cover: what the frame saw of it (detection -1, NaN and 0 if nothing; signal to noise 0
+too if it is flagged bad), and whether it has a row of `forced` there."""
 
 MARGIN = 1.02
 """Sources are looked for in a circle this much larger than the frame's."""
@@ -34,6 +35,8 @@ class ForcedFrame:
     frame_id: int
     path: str
     file_hash: str
+    data_hash: str
+    channel: str
     camera: str
     description: dict[str, Any]  # of the camera
     mjd_start: float
@@ -53,16 +56,18 @@ class ForcedFrame:
 
 
 _FRAMES = """
-SELECT f.frame_id, f.path, f.file_hash, c.name AS camera, c.description, f.mjd_start, f.exptime, f.ra, f.dec,
-       f.radius, coalesce(f.field_id, -1) AS field_id, f.astrometry = 'approximate' AS approximate, f.wcs, f.nx,
-       f.ny, coalesce(f.gain, 1) AS gain, f.aperture_radii AS radii, f.psf, coalesce(f.n_forced, -1) AS n_forced
-FROM frame f JOIN camera c USING (camera_id) LEFT JOIN band b USING (band_id)
+SELECT f.frame_id, f.path, f.file_hash, f.data_hash, f.channel, c.name AS camera, c.description, f.mjd_start,
+       coalesce(f.exptime, 0) AS exptime, f.ra, f.dec, f.radius, coalesce(f.field_id, -1) AS field_id,
+       f.astrometry = 'approximate' AS approximate, f.wcs, f.nx, f.ny, coalesce(f.gain, 1) AS gain,
+       f.aperture_radii AS radii, f.psf, coalesce(f.n_forced, -1) AS n_forced
+FROM frame f JOIN camera c USING (camera_id)
 WHERE f.status = 'accepted' AND f.kind = 'science' AND f.wcs IS NOT NULL AND f.aperture_radii IS NOT NULL
   AND f.file_hash <> '' AND f.source_format = 'pixels' AND {where}
 ORDER BY f.mjd, f.frame_id
 """
-_SEEN = """
-SELECT detection_id, source_id, x, y, CASE WHEN flux_err > 0 THEN flux / flux_err ELSE 0 END FROM detection
+_SEEN = f"""
+SELECT detection_id, source_id, x, y,
+       CASE WHEN flux_err > 0 AND flags & {int(BAD)} = 0 THEN flux / flux_err ELSE 0 END FROM detection
 WHERE frame_id = %s AND source_id >= 0 ORDER BY source_id, detection_id
 """
 _SEEN_DTYPE = [("detection_id", "i8"), ("source_id", "i8"), ("x", "f8"), ("y", "f8"), ("snr", "f8")]
@@ -73,21 +78,9 @@ def pending(conn: Connection) -> list[ForcedFrame]:
     return _frames(conn, "f.n_forced IS NULL", {})
 
 
-def frames(
-    conn: Connection,
-    ids: Sequence[int] | None = None,
-    camera: str | None = None,
-    band: str | None = None,
-    night: int | None = None,
-) -> list[ForcedFrame]:
-    """List the frames of a filter that can be measured, by time; those without pixels or place are left out."""
-    where = (
-        "(CAST(:ids AS bigint[]) IS NULL OR f.frame_id = ANY(CAST(:ids AS bigint[]))) "
-        "AND (CAST(:camera AS text) IS NULL OR c.name = :camera) AND (CAST(:band AS text) IS NULL OR b.name = :band) "
-        "AND (CAST(:night AS integer) IS NULL OR f.night = :night)"
-    )
-    chosen = None if ids is None else list(ids)
-    return _frames(conn, where, {"ids": chosen, "camera": camera, "band": band, "night": night})
+def frames(conn: Connection, ids: Sequence[int]) -> list[ForcedFrame]:
+    """List those of some frames that can be measured, by time; those without pixels or place are left out."""
+    return _frames(conn, "f.frame_id = ANY(CAST(:ids AS bigint[]))", {"ids": list(ids)})
 
 
 def _frames(conn: Connection, where: str, values: dict[str, Any]) -> list[ForcedFrame]:

@@ -30,7 +30,7 @@ from photodb.storage.rowhashes import row_hashes
 from tests.images.sky_frames import star_image, write_frame
 
 HERE = IngestSettings(jobs=0)
-RAW = ("frame", "detection", "astrometric_match", "source", "field")
+RAW = ("frame", "detection", "astrometric_match", "forced", "source", "field")
 
 
 @pytest.fixture(scope="module")
@@ -251,31 +251,34 @@ def test_dry_run_writes_nothing(database, night):
 
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, empty_like, night):
-    """kill -9 of the whole process group at random moments, before, while and after frames are written."""
+    """kill -9 of the whole process group at random moments, before, while and after frames are written and measured."""
     ingest(empty_like, [night / "frames"], IngestSettings(jobs=2))
     rng = np.random.default_rng()
     url = server.url(database.conninfo["dbname"])
-    half_way = 0
+    half_way = measuring = 0
     for _ in range(20):
-        there = n_frames(database)
-        if there == 12:
+        there = n_done(database)
+        if there == 24:
             with database.begin() as conn:
                 conn.execute(text(EMPTY))
             there = 0
-        _kill_after(_start_ingest(url, night), database, rng.integers(there, 12), rng.uniform(0, 0.04))
-        half_way += 0 < n_frames(database) < 12
-    assert half_way >= 5
+        _kill_after(_start_ingest(url, night), database, rng.integers(there, 24), rng.uniform(0, 0.04))
+        done = n_done(database)
+        half_way += 0 < done < 12
+        measuring += 12 < done < 24
+    assert half_way >= 3 and measuring >= 3
     assert _start_ingest(url, night).wait() == 0
     assert hashes(database) == hashes(empty_like)
 
 
-def n_frames(db):
-    return ask(db, "SELECT count(*) FROM frame")[0][0]
+def n_done(db):
+    """Count the frames written, and once more those measured at known places."""
+    return ask(db, "SELECT count(*) + count(n_forced) FROM frame")[0][0]
 
 
 def _kill_after(process, database, n, seconds):
-    """Kill a process group once the archive holds more than n frames, and a little later; n = 0: at any moment."""
-    while n and n_frames(database) < n and process.poll() is None:
+    """Kill a process group once more than n steps are done, and a little later; n = 0: at any moment."""
+    while n and n_done(database) < n and process.poll() is None:
         pass
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=seconds if n else 50 * seconds)
@@ -285,7 +288,7 @@ def _kill_after(process, database, n, seconds):
 
 
 EMPTY = (
-    "TRUNCATE frame, field, field_reference, source, detection, astrometric_match, frame_judgement, "
+    "TRUNCATE frame, field, field_reference, source, detection, astrometric_match, forced, frame_judgement, "
     "master, master_frame, frame_master, tie, tie_star, frame_term, source_mag, source_stat CASCADE"
 )
 

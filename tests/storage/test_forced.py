@@ -43,15 +43,16 @@ def test_frames_without_pixels_or_place_are_left_out(database, frames):
     with database.begin() as conn:
         conn.execute(text("UPDATE frame SET aperture_radii = NULL WHERE frame_id = :f"), {"f": frames[1][0]})
         conn.execute(text("UPDATE frame SET wcs = NULL WHERE frame_id = :f"), {"f": frames[1][1]})
-        assert [f.frame_id for f in forced.frames(conn)] == frames[1][2:]
-        assert forced.frames(conn, camera="other") == forced.frames(conn, ids=[frames[1][0]]) == []
-        assert len(forced.frames(conn, camera="C", band="V")) == 1
+        assert [f.frame_id for f in forced.frames(conn, frames[1])] == frames[1][2:]
+        assert forced.frames(conn, frames[1][:1]) == forced.frames(conn, []) == []
+        conn.execute(text("UPDATE frame SET source_format = 'csv' WHERE frame_id = :f"), {"f": frames[1][2]})
+        assert forced.pending(conn) == []
 
 
 def test_targets_tell_what_the_frame_saw(database, frames):
     run_id, made = frames
     with database.begin() as conn:
-        frame = forced.frames(conn, ids=made[:1])[0]
+        frame = forced.frames(conn, made[:1])[0]
         conn.execute(
             text("UPDATE detection SET source_id = -1 WHERE detection_id = :d"), {"d": made[0] << 20}
         )
@@ -68,7 +69,7 @@ def test_targets_tell_what_the_frame_saw(database, frames):
 def test_a_small_circle_holds_few(database, frames):
     with database.begin() as conn:
         conn.execute(text(READY), {"radius": 1e-4})
-        assert len(forced.targets(conn, forced.frames(conn)[0])) == 0
+        assert len(forced.targets(conn, forced.frames(conn, frames[1])[0])) == 0
 
 
 def test_rows_added_later_count_too_and_corrections_stay(database, frames):
