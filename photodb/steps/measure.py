@@ -116,6 +116,8 @@ def measure(
             report.n_frames += 1
             report.n_forced += int(job.wanted.sum())
         return report
+    if next(_jobs(db, todo, settings.least), None) is None:
+        return report
     arguments = {"frames": list(names), "filter": asdict(chosen or FrameFilter())}
     n = min(os.cpu_count() or 1 if settings.jobs is None else settings.jobs, len(todo))
     with recorded_run(db, "measure", arguments, asdict(settings)) as run, Workers(n) as workers:

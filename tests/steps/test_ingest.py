@@ -266,7 +266,7 @@ def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, em
         done = n_done(database)
         half_way += 0 < done < 12
         measuring += 12 < done < 24
-    assert half_way >= 3 and measuring >= 3
+    assert half_way >= 1 and measuring >= 1 and half_way + measuring >= 5
     assert _start_ingest(url, night).wait() == 0
     assert hashes(database) == hashes(empty_like)
 

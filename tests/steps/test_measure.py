@@ -40,7 +40,7 @@ def night(tmp_path_factory):
     """Four frames of one sky; a star lights up on the last, and one star in five is too faint to be always seen."""
     folder = tmp_path_factory.mktemp("night")
     rng = np.random.default_rng(12)
-    expected, *_ = star_image(rng, n=170, flux=(600.0, 6000.0), read_noise=0.0)
+    expected, *_ = star_image(rng, n=110, flux=(600.0, 60000.0), spacing=22.0, read_noise=0.0)
     gy, gx = np.mgrid[0 : expected.shape[0], 0 : expected.shape[1]]
     sky = expected - np.where(np.hypot(gx - NEW[0], gy - NEW[1]) < 12, expected - 300.0, 0.0)
     sigma = 3.2 / 2.3548
