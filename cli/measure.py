@@ -65,5 +65,6 @@ def measure(
         say("nothing to do: every source is measured on every frame asked for")
     else:
         say(f"{report.n_forced} sources measured on {report.n_measured} frames, in {report.seconds:.1f} s")
-        message("next: photodb solve")
+        if report.n_forced:
+            message("next: photodb solve")
     return EXIT_PARTIAL if report.failed else 0

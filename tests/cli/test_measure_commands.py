@@ -42,7 +42,7 @@ def test_measure_says_what_it_did_and_what_it_could_not(run, tmp_path):
     assert code == 0 and left["dry_run"] and left["n_forced"] > 0
     paths[0].unlink()
     code, out, err = run("measure", "--missing", "--jobs", 0)
-    assert code == 1 and "0.fits (missing)" in err and "sources measured on 1 frames" in out
+    assert code == 1 and "0.fits (missing)" in err and "0 sources measured on 0 frames" in out
     assert run("measure", "--missing", "--jobs", 0, 2)[:2] == (
         0,
         "nothing to do: every source is measured on every frame asked for\n",
