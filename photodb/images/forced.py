@@ -98,6 +98,8 @@ def force(
     x, y = refined_places(targets, frame.data.shape, fwhm)
     sky = detect.background(frame.data, frame.bad, grain=frame.grain)
     data, fit, hit = frame.data - sky.level, None, None
+    if frame.raw.dtype.kind == "f":
+        data[~np.isfinite(frame.raw)] = 0.0
     frame = masked(frame, data, sky, fwhm)
     stars_off = data
     if model is not None:

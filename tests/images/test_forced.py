@@ -152,3 +152,23 @@ def test_whole_counts_coarser_than_the_noise_bias_no_flux(part):
     faint = (np.arange(n) >= 120) & (result.flags == 0)
     pull = ((result.flux_psf - flux) / result.flux_psf_err)[faint]
     assert abs(np.median(pull)) < 0.5 and abs(np.median(result.sky[faint]) / image.min() - 1) < 0.03
+
+
+def test_pixels_without_values_dig_no_hole_into_the_large_apertures():
+    rng = np.random.default_rng(6)
+    x, y = (
+        v.ravel() + rng.uniform(-9, 9, 48)
+        for v in np.meshgrid(30 + 44 * np.arange(8), 30 + 44 * np.arange(6))
+    )
+    image = np.full((290, 380), 900.0, np.float32)
+    _add_moffat(image, x, y, np.full(48, 3e4), np.full(48, 2.75), np.zeros(48), np.zeros(48), 1e-3)
+    raw = (image + rng.normal(0, np.sqrt(image))).astype(np.float32)
+    for a, b in zip(np.rint(x).astype(int), np.rint(y).astype(int)):
+        raw[b + 6 : b + 8, a - 4 : a + 5] = np.nan  # beyond the main aperture, inside the largest one
+    holes = np.isnan(raw)
+    frame = ReducedFrame(raw, np.where(holes, 0, raw).astype(np.float32), holes, 6e4, np.inf, 0, 0)
+    targets = Targets(x, y, *np.full((2, 48), np.nan), np.zeros(48))
+    result = force(frame, targets, None, np.array([2.0, 3.0, 4.2, 6.0, 8.4]), 1.0)
+    told = result.flags & Flag.BAD_PIXEL == 0
+    assert told.sum() > 40
+    assert np.median((result.flux_aperture[:, 4] / result.flux_aperture[:, 2])[told]) > 0.95
