@@ -36,6 +36,9 @@ LEAST_PLACE_ERROR = 0.01
 """px, of a place from the archive."""
 CORRECTION_SNR = 30.0
 MOST_CORRECTION_STARS = 300
+BRIGHT_SIGMA, LEAST_BRIGHT, MOST_STRUCK = 50.0, 8, 0.2
+"""Where more than this share of the stars so bright has outliers in the aperture, they are no cosmic rays: the frame is
+undersampled or trailed, or its places are off."""
 LEAST_SEEN = 0.5
 """Share of a star's light that must fall on good pixels for a PSF flux."""
 
@@ -190,12 +193,24 @@ def _fit(
     first = fit_fluxes(data, variance, gain, model, x, y, guess, judge=False)
     data = data - sky_left(first.residual, variance, frame.bad, model.fwhm, frame.grain)
     clean = without_outliers(first, variance, gain)
+    if _misfit(first.flux, (clean == 0) & (variance > 0), x, y, main, sky.rms * np.sqrt(model.noise_area())):
+        clean = variance
     last = fit_fluxes(data, clean, gain, model, x, y, first.flux)
     hit = (clean == 0) & (variance > 0)
     wide = np.flatnonzero(last.size > EXTENDED_SIZE)
     if len(wide) and hit.any():
         _spare(hit, x[wide], y[wide], main)
     return data, last, hit
+
+
+def _misfit(
+    flux: NDArray, hit: NDArray[np.bool_], x: NDArray, y: NDArray, radius: float, faintest: float
+) -> bool:
+    """Tell whether outliers stand on so many bright stars that the function or the places are to blame."""
+    bright = np.flatnonzero(flux > BRIGHT_SIGMA * faintest)
+    if len(bright) < LEAST_BRIGHT:
+        return False
+    return float(np.mean(count_bad(hit, x[bright], y[bright], radius) > 0)) > MOST_STRUCK
 
 
 def _spare(hit: NDArray[np.bool_], x: NDArray, y: NDArray, radius: float) -> None:

@@ -13,6 +13,7 @@ from photodb.images.measure import measure
 from photodb.images.reduce import ReducedFrame
 from photodb.simulate.frames import _add_moffat
 from photodb.simulate.pixels import PixelCamera, pixel_frame, pixel_sky, standard_night
+from photodb.simulate.psf_pixels import ALPHA_PER_FWHM, Shapes, add_stars
 
 CAMERA = PixelCamera(nx=836, ny=632)
 N_STARS = 1870
@@ -172,3 +173,23 @@ def test_pixels_without_values_dig_no_hole_into_the_large_apertures():
     told = result.flags & Flag.BAD_PIXEL == 0
     assert told.sum() > 40
     assert np.median((result.flux_aperture[:, 4] / result.flux_aperture[:, 2])[told]) > 0.95
+
+
+def test_what_a_bad_fit_leaves_of_every_star_is_no_cosmic_ray():
+    """Undersampled stars, measured beside their places."""
+    rng, n = np.random.default_rng(12), 120
+    x, y, flux = rng.uniform(15, 485, n), rng.uniform(15, 385, n), 10 ** rng.uniform(4.5, 5.0, n)
+    image = np.full((400, 500), 300.0, np.float32)
+    zero = np.zeros(n)
+    add_stars(image, x, y, flux, Shapes(np.full(n, 1.4 * ALPHA_PER_FWHM), *[zero] * 4), np.zeros((1, 2)))
+    raw = np.rint(image + rng.normal(0, np.sqrt(image))).astype(np.uint16)
+    raw[np.rint(y[:3]).astype(int) + 2, np.rint(x[:3]).astype(int)] += 9000  # cosmic rays on three
+    frame = ReducedFrame(raw, raw.astype(np.float32), raw >= 65000, 65000.0, np.inf, 0, 0)
+    found = measure(frame, 1.0)
+    nothing = np.full((2, n), np.nan)
+    right, beside = (
+        force(frame, Targets(x + off, y, *nothing, zero), found.psf, np.array(found.radii), 1.0)
+        for off in (0.0, 0.15)
+    )
+    struck = [(r.flags & Flag.COSMIC_RAY) != 0 for r in (right, beside)]
+    assert struck[0][:3].all() and struck[0][3:].mean() < 0.05 and struck[1].mean() < 0.05
