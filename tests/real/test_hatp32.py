@@ -59,7 +59,7 @@ def test_the_whole_chain(database, data_dir, catalogue, limit_arcsec):
         MID_TRANSIT,
     )
     assert 2.3 <= fit.depth_percent <= 2.9
-    assert fit.rms_mmag <= 6.5
+    assert fit.rms_mmag <= 6.0
     assert abs(fit.mid_bjd - MID_TRANSIT) * 1440 < 10
     assert 2.5 < fit.duration_hours < 3.5
 
