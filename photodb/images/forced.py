@@ -20,12 +20,12 @@ from ..core.flags import Flag
 from ..core.robust import mad_sigma
 from ..core.terms import N_TERMS, design, scale_pixels
 from . import detect
-from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky, with_flat
+from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky, net_fluxes, with_flat
 from .classify import EXTENDED_SIZE
 from .find import masked
 from .kernels import cores, count_bad
 from .psf import PsfModel
-from .psffit import PsfFit, fit_fluxes, sky_left, without_outliers
+from .psffit import PsfFit, cleaned_sums, fit_fluxes, sky_left, without_outliers
 from .reduce import ReducedFrame
 from .starflags import blend_flags, pixel_flags, pixel_of
 
@@ -109,7 +109,10 @@ def force(
         data, fit, hit = _fit(data, sky, frame, model, x, y, main, gain)
         stars_off = fit.residual
     local = local_sky(stars_off, sky.noise, frame.bad, x, y, main, frame.grain)
-    flux, error = aperture_fluxes(data, x, y, radii, local, gain)
+    if fit is None:
+        flux, error = aperture_fluxes(data, x, y, radii, local, gain)
+    else:
+        flux, error = net_fluxes(*cleaned_sums(fit, x, y, radii), radii, local, gain)
     error = with_flat(frame, x, y, flux, error)
     level = sky.level[pixel_of(y, data.shape[0]), pixel_of(x, data.shape[1])]
     nothing = np.full(len(x), np.nan)

@@ -15,6 +15,7 @@ from .fitkernels import (
     clean_centroids,
     judge_stars,
     marginal_errors,
+    own_apertures,
     set_weights,
     sweep,
     without_far,
@@ -159,6 +160,14 @@ def _broader(shapes: Array) -> Array:
     wider = shapes.copy()
     wider[0, 0] += BROADER
     return wider
+
+
+def cleaned_sums(fit: PsfFit, x: Array, y: Array, radii: Array) -> tuple[Array, Array]:
+    """Return each star's counts in circles (n, k) with all others taken off, and their light there, ADU."""
+    s = fit.stamps
+    x, y, radii = (np.ascontiguousarray(v, float) for v in (x, y, radii))
+    told = own_apertures(fit.data, fit.residual, s.boxes, s.offsets, s.values, fit.flux, x, y, radii)
+    return told[:, :, 0], told[:, :, 1]
 
 
 def cleaned_centroids(fit: PsfFit, rows: NDArray, x: Array, y: Array, sigma: float) -> Array:
