@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import sep
 
+from photodb.images.fitkernels import circle_share
 from photodb.images.psf import Cell, PsfModel, constant_shape, empty_table, fwhm_of_size
 from photodb.images.psffit import FIT_FWHM, fit_fluxes
 
@@ -173,3 +175,31 @@ def test_a_wrong_first_flux_of_a_far_bright_star_does_no_harm():
     for order in ([0, 1], [1, 0]):
         fit = fit_fluxes(image, variance, 1.0, psf, x[order], y[order], 1.5 * flux[order])
         assert np.abs((fit.flux - flux[order]) / fit.flux_err).max() < 0.1
+
+
+def test_own_sums_equal_a_star_alone():
+    from photodb.images.psffit import cleaned_sums
+
+    psf = plain_psf()
+    x, y, flux = np.array([30.3, 34.1, 60.2]), np.array([30.0, 31.7, 50.4]), np.array([9e4, 5e4, 3e4])
+    each = [
+        f * psf.stamps([a], [b], np.array([200.0]), NX, NY).values.reshape(NY, NX)
+        for f, a, b in zip(flux, x, y)
+    ]
+    variance = np.full((NY, NX), 25.0, np.float32)
+    fit = fit_fluxes(sum(each).astype(np.float32), variance, 1.0, psf, x, y, flux)
+    radii = np.array([1.5, 3.0, 6.0])
+    mine, others = cleaned_sums(fit, x, y, radii)
+    for k, r in enumerate(radii):
+        alone = [sep.sum_circle(e, x[i : i + 1], y[i : i + 1], r, subpix=0)[0][0] for i, e in enumerate(each)]
+        both = sep.sum_circle(sum(each), x, y, r, subpix=0)[0]
+        assert mine[:, k] == pytest.approx(alone, rel=3e-3)
+        assert others[:, k] == pytest.approx(both - alone, abs=3e-3 * flux.max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_share_of_a_pixel_in_a_circle_sums_to_its_area(seed):
+    rng = np.random.default_rng(seed)
+    x0, y0, r = *rng.uniform(-0.5, 0.5, 2), rng.uniform(0.7, 9)
+    total = sum(circle_share(x - x0, y - y0, r) for x in range(-11, 12) for y in range(-11, 12))
+    assert total == pytest.approx(np.pi * r * r, rel=2e-3)
