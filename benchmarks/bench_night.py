@@ -39,7 +39,7 @@ class Memory(threading.Thread):
         """Look every fifth of a second until `ended` is set."""
         while not self.ended.wait(0.2):
             for pid in descendants(self.root):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, IndexError):  # it has just ended
                     status = Path(f"/proc/{pid}/status").read_text()
                     command = Path(f"/proc/{pid}/cmdline").read_bytes()
                     if b"postgres" not in command.split(b"\0")[0]:

@@ -14,6 +14,8 @@ from numba import njit
 MOST_NEIGHBOURS = 12
 SLICES = 16
 """Slices of a pixel that a circle cuts."""
+HALF_DIAGONAL = 0.7072
+"""px; a pixel whose middle is farther than this inside or outside a circle is not cut by it."""
 
 
 @njit(cache=True, nogil=True)
@@ -275,18 +277,24 @@ def own_apertures(data, residual, boxes, offsets, values, flux, xs, ys, radii):
     ny, nx = data.shape
     out = np.zeros((len(xs), len(radii), 2))
     widest = np.max(radii)
+    whole, none = np.maximum(radii - HALF_DIAGONAL, 0.0) ** 2, (radii + HALF_DIAGONAL) ** 2
     for i in range(len(xs)):
         x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
         f = flux[i] if math.isfinite(flux[i]) else 0.0
         for y in range(max(0, math.floor(ys[i] - widest)), min(ny - 1, math.ceil(ys[i] + widest)) + 1):
+            dy = y - ys[i]
             for x in range(max(0, math.floor(xs[i] - widest)), min(nx - 1, math.ceil(xs[i] + widest)) + 1):
+                dx = x - xs[i]
+                r2 = dx * dx + dy * dy
                 own = 0.0
                 if x0 <= x < x1 and y0 <= y < y1:
                     own = f * values[offsets[i] + (y - y0) * (x1 - x0) + x - x0]
                 mine = residual[y, x] + own
+                taken = data[y, x] - mine
                 for k in range(len(radii)):
-                    share = circle_share(x - xs[i], y - ys[i], radii[k])
-                    if share > 0.0:
-                        out[i, k, 0] += share * mine
-                        out[i, k, 1] += share * (data[y, x] - mine)
+                    if r2 >= none[k]:
+                        continue
+                    share = 1.0 if r2 < whole[k] else circle_share(dx, dy, radii[k])
+                    out[i, k, 0] += share * mine
+                    out[i, k, 1] += share * taken
     return out
