@@ -8,7 +8,7 @@ frame's own bright stars say against them, and each star's own centroid counts b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ MOST_CORRECTION_STARS = 300
 BRIGHT_SIGMA, LEAST_BRIGHT, MOST_STRUCK = 50.0, 8, 0.2
 """Where more than this share of the stars so bright has outliers in the aperture, they are no cosmic rays: the frame is
 undersampled or trailed, or its places are off."""
+CLOSEST_FWHM = 0.35
+"""Sources nearer than this are one: their fluxes could not be told apart."""
 LEAST_SEEN = 0.5
 """Share of a star's light that must fall on good pixels for a PSF flux."""
 
@@ -88,6 +90,9 @@ def force(
 ) -> ForcedResult:
     """Measure sources at their known places: PSF with neighbours fitted together, and apertures.
 
+    Of two sources that no frame could part, only the one that the frame saw better (else the first) is fitted; the
+    other has no flux there and the flag DUPLICATE.
+
     Parameters
     ----------
     psf : as `PsfModel.to_dict` gives; None for apertures only.
@@ -99,6 +104,9 @@ def force(
     model = PsfModel.from_dict(psf) if psf else None
     fwhm = model.fwhm if model else main / APERTURE_FWHM
     x, y = refined_places(targets, frame.data.shape, fwhm)
+    single = parted(x, y, targets.snr, CLOSEST_FWHM * fwhm)
+    if not single.all():
+        return _with_duplicates(force(frame, targets.take(single), psf, radii, gain), single, x, y)
     sky = detect.background(frame.data, frame.bad, grain=frame.grain)
     data, fit, hit = frame.data - sky.level, None, None
     if frame.raw.dtype.kind == "f":
@@ -131,6 +139,35 @@ def force(
         sky=(local[:, 0] + level) * gain, sky_err=local[:, 1] * gain, flags=flags, corrections=corrections,
         limiting_flux=_limiting_flux(psf_flux, psf_err, flux, error),
     )  # fmt: skip
+
+
+def parted(x: NDArray, y: NDArray, snr: NDArray, reach: float) -> NDArray[np.bool_]:
+    """Tell which places (n,) to keep so that no two are nearer than `reach` px: those of higher S/N, else the first."""
+    order = np.lexsort((np.arange(len(x)), -np.asarray(snr, float)))
+    keep = np.ones(len(x), bool)
+    keep[order] = detect.thin(np.column_stack([x, y])[order], np.full(len(x), reach))
+    return keep
+
+
+def _with_duplicates(result: ForcedResult, single: NDArray[np.bool_], x: NDArray, y: NDArray) -> ForcedResult:
+    """Return the result with rows for the places that were left out: no fluxes, flag DUPLICATE."""
+    columns: dict[str, Any] = {"x": x.copy(), "y": y.copy()}
+    columns["x"][single], columns["y"][single] = result.x, result.y
+    for name in (
+        "flux_psf",
+        "flux_psf_err",
+        "psf_chi2",
+        "flux_aperture",
+        "flux_aperture_err",
+        "sky",
+        "sky_err",
+    ):
+        values = getattr(result, name)
+        columns[name] = np.full((len(single), *values.shape[1:]), np.nan)
+        columns[name][single] = values
+    flags = np.full(len(single), int(Flag.DUPLICATE), np.int32)
+    flags[single] = result.flags
+    return replace(result, **columns, flags=flags)
 
 
 def refined_places(targets: Targets, shape: tuple[int, ...], fwhm: float) -> tuple[NDArray, NDArray]:

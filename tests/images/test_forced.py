@@ -95,7 +95,7 @@ def test_negative_fluxes_are_kept_and_empty_places_measure_zero():
     result = force(frame, targets, found.psf, np.array(found.radii), gain)
     empty = slice(len(d), None)
     pull = (result.flux_psf / result.flux_psf_err)[empty]
-    assert np.isfinite(pull).mean() > 0.99  # cosmic rays and hot pixels take the rest
+    assert np.isfinite(pull).mean() > 0.97  # cosmic rays, hot pixels and places that meet take the rest
     pull = pull[np.isfinite(pull)]
     assert (pull < 0).mean() > 0.3
     assert 0.8 < 1.4826 * np.median(np.abs(pull - np.median(pull))) < 1.25
@@ -193,3 +193,21 @@ def test_what_a_bad_fit_leaves_of_every_star_is_no_cosmic_ray():
     )
     struck = [(r.flags & Flag.COSMIC_RAY) != 0 for r in (right, beside)]
     assert struck[0][:3].all() and struck[0][3:].mean() < 0.05 and struck[1].mean() < 0.05
+
+
+def test_two_sources_of_one_star_do_not_share_its_light():
+    truth = know(pixel_frame(pixel_sky(71, N_STARS, CAMERA), standard_night(71)[0], 71))
+    frame, gain = reduced(truth.frame), CAMERA.gain
+    found = measure(frame, gain, max_stars=5000)
+    d = found.detections.take((found.detections.kind == 1) & (found.detections.flags == 0))
+    one = Targets(d.x, d.y, d.x, d.y, np.full(len(d), 50.0))
+    n = 20
+    two = Targets(
+        np.append(d.x, d.x[:n] + 0.4), np.append(d.y, d.y[:n]), np.append(d.x, np.full(n, np.nan)),
+        np.append(d.y, np.full(n, np.nan)), np.append(np.full(len(d), 50.0), np.zeros(n)),
+    )  # fmt: skip
+    alone = force(frame, one, found.psf, np.array(found.radii), gain)
+    doubled = force(frame, two, found.psf, np.array(found.radii), gain)
+    assert (doubled.flags[len(d) :] == Flag.DUPLICATE).all() and np.isnan(doubled.flux_psf[len(d) :]).all()
+    same = np.abs(doubled.flux_psf[: len(d)] - alone.flux_psf) < 0.05 * alone.flux_psf_err
+    assert same[np.isfinite(alone.flux_psf)].all() and (doubled.flags[: len(d)] == alone.flags).all()
