@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: run every benchmark that finds its data, and print the figures."""
+"""`python -m benchmarks`: run the short benchmarks that find their data, and print the figures.
+
+The long ones go by name: `python -m benchmarks.bench_night`, `bench_pixels`, `bench_psf`, `bench_reduce`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from . import bench_reduce, bench_run, bench_solve
 
 
 def main() -> int:
-    """Run the benchmarks one after the other."""
+    """Run the short ones one after the other."""
     bench_reduce.main([])
     bench_run.main([])
     bench_solve.main(["S", "M"])

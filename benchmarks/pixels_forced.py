@@ -18,11 +18,6 @@ WCS_ERROR = (0.3, -0.2)
 """px; what the predicted places are off all over the frame."""
 
 
-COLUMNS = (
-    "x", "y", "flux_psf", "flux_psf_err", "psf_chi2", "flux_aperture", "flux_aperture_err", "sky", "sky_err",
-)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Night:
     """The frames of a night, measured."""
@@ -55,30 +50,7 @@ def forced_frame(
     found = measure(frame, gain, aperture=aperture, max_stars=10000, psf=psf, grid=grid)
     targets, rows = targets_of(truth, found)
     result = force(frame, targets, found.psf, np.array(found.radii), gain)
-    return _spread(result, rows, len(truth.x)), found
-
-
-def _spread(result: ForcedResult, rows: NDArray, n: int) -> ForcedResult:
-    columns = {}
-    for name in (
-        "x",
-        "y",
-        "flux_psf",
-        "flux_psf_err",
-        "psf_chi2",
-        "flux_aperture",
-        "flux_aperture_err",
-        "sky",
-        "sky_err",
-    ):
-        values = getattr(result, name)
-        columns[name] = np.full((n, *values.shape[1:]), np.nan)
-        columns[name][rows] = values
-    flags = np.zeros(n, np.int32)
-    flags[rows] = result.flags
-    return ForcedResult(
-        **columns, flags=flags, corrections=result.corrections, limiting_flux=result.limiting_flux
-    )
+    return result.spread(rows, len(truth.x)), found
 
 
 def forced_night(

@@ -127,6 +127,17 @@ def archive_url(server: TestServer) -> Iterator[str]:
 
 
 @pytest.fixture
+def another_database(server: EmbeddedServer) -> Iterator[Database]:
+    """A second fresh archive database, to compare with the first."""
+    name = server.create(server.template)
+    try:
+        with server.database(name) as db:
+            yield db
+    finally:
+        server.drop(name)
+
+
+@pytest.fixture
 def archive_dir(tmp_path: Path, archive_url: str) -> Path:
     """A folder made an archive, for `--archive`; it uses the tests' server, which costs no start."""
     folder = tmp_path / "archive"

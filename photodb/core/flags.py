@@ -19,7 +19,9 @@ class Flag(IntFlag):
     FORCED = 1 << 6  # measured at a known position, not detected
     NONLINEAR = 1 << 7  # above the camera's linear range
     EXTENDED = 1 << 8  # broader than the frame's stars
-    DUPLICATE = 1 << 9  # another detection of the frame is nearer to the same source
+    DUPLICATE = (
+        1 << 9
+    )  # another detection is nearer to the source, or the source too near to another to be fitted
     UNMATCHED = 1 << 10  # belongs to no source
     UNCALIBRATED = 1 << 11  # its frame lacked a bias, dark or flat that its camera has or asks for
     MASKED = 1 << 15  # in a part of the frame that was left out of registration and quality

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import sep
 from numpy.typing import NDArray
@@ -49,8 +51,13 @@ def aperture_fluxes(
     radii : (k,) px.
     local : (n, 3) as `local_sky` gives.
     """
-    sums = np.stack([sep.sum_circle(data, x, y, r, subpix=0)[0] for r in radii], axis=1)
+    sums = circle_sums(data, x, y, radii)
     return net_fluxes(sums, np.zeros_like(sums), radii, local, gain)
+
+
+def circle_sums(data: NDArray[np.float32], x: NDArray, y: NDArray, radii: Iterable[float]) -> NDArray:
+    """Return the counts (n, k) in exact circles, ADU."""
+    return np.stack([sep.sum_circle(data, x, y, r, subpix=0)[0] for r in radii], axis=1)
 
 
 def net_fluxes(

@@ -8,7 +8,7 @@ frame's own bright stars say against them, and each star's own centroid counts b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,15 @@ from ..core.flags import Flag
 from ..core.robust import mad_sigma
 from ..core.terms import N_TERMS, design, scale_pixels
 from . import detect
-from .aperture import APERTURE_FWHM, BEST_RADIUS, aperture_fluxes, local_sky, net_fluxes, with_flat
+from .aperture import (
+    APERTURE_FWHM,
+    BEST_RADIUS,
+    aperture_fluxes,
+    circle_sums,
+    local_sky,
+    net_fluxes,
+    with_flat,
+)
 from .classify import EXTENDED_SIZE
 from .find import masked
 from .kernels import cores, count_bad
@@ -81,8 +89,18 @@ class ForcedResult:
     sky_err: NDArray
     flags: NDArray[np.int32]  # (n,)
     corrections: tuple[Correction, ...]
-    limiting_flux: float  # e-, of a source at 5 sigma, by the PSF if there is one
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def spread(self, rows: NDArray, n: int, flags: int = 0) -> ForcedResult:
+        """Return n rows: these at `rows` (indices or mask), NaN and `flags` elsewhere."""
+        columns: dict[str, Any] = {}
+        for f in fields(self):
+            values = getattr(self, f.name)
+            if isinstance(values, np.ndarray):
+                blank = flags if f.name == "flags" else np.nan
+                columns[f.name] = np.full((n, *values.shape[1:]), blank, values.dtype)
+                columns[f.name][rows] = values
+        return replace(self, **columns)
 
 
 def force(
@@ -137,7 +155,6 @@ def force(
     return ForcedResult(
         x=x, y=y, flux_psf=psf_flux, flux_psf_err=psf_err, psf_chi2=chi2, flux_aperture=flux, flux_aperture_err=error,
         sky=(local[:, 0] + level) * gain, sky_err=local[:, 1] * gain, flags=flags, corrections=corrections,
-        limiting_flux=_limiting_flux(psf_flux, psf_err, flux, error),
     )  # fmt: skip
 
 
@@ -151,23 +168,8 @@ def parted(x: NDArray, y: NDArray, snr: NDArray, reach: float) -> NDArray[np.boo
 
 def _with_duplicates(result: ForcedResult, single: NDArray[np.bool_], x: NDArray, y: NDArray) -> ForcedResult:
     """Return the result with rows for the places that were left out: no fluxes, flag DUPLICATE."""
-    columns: dict[str, Any] = {"x": x.copy(), "y": y.copy()}
-    columns["x"][single], columns["y"][single] = result.x, result.y
-    for name in (
-        "flux_psf",
-        "flux_psf_err",
-        "psf_chi2",
-        "flux_aperture",
-        "flux_aperture_err",
-        "sky",
-        "sky_err",
-    ):
-        values = getattr(result, name)
-        columns[name] = np.full((len(single), *values.shape[1:]), np.nan)
-        columns[name][single] = values
-    flags = np.full(len(single), int(Flag.DUPLICATE), np.int32)
-    flags[single] = result.flags
-    return replace(result, **columns, flags=flags)
+    whole = result.spread(single, len(single), int(Flag.DUPLICATE))
+    return replace(whole, x=np.where(single, whole.x, x), y=np.where(single, whole.y, y))
 
 
 def refined_places(targets: Targets, shape: tuple[int, ...], fwhm: float) -> tuple[NDArray, NDArray]:
@@ -227,9 +229,7 @@ def _fit(
 ) -> tuple[NDArray[np.float32], PsfFit, NDArray[np.bool_]]:
     """Fit all sources twice; returns the image on its second background, the fit, and the pixels that were left out."""
     variance = np.where(frame.bad, np.float32(0), sky.noise**2)
-    nothing = np.zeros((len(x), 3))
-    nothing[:, 2] = 1.0
-    guess = aperture_fluxes(data, x, y, np.array([main / APERTURE_FWHM]), nothing, 1.0)[0][:, 0]
+    guess = circle_sums(data, x, y, [main / APERTURE_FWHM])[:, 0]
     first = fit_fluxes(data, variance, gain, model, x, y, guess, judge=False)
     data = data - sky_left(first.residual, variance, frame.bad, model.fwhm, frame.grain)
     clean = without_outliers(first, variance, gain)
@@ -304,12 +304,3 @@ def _correction(kind: str, main: NDArray, other: NDArray) -> Correction:
     return Correction(
         kind, float(np.median(off)), float(1.2533 * mad_sigma(off) / np.sqrt(len(off))), len(off)
     )
-
-
-def _limiting_flux(psf: NDArray, psf_err: NDArray, flux: NDArray, error: NDArray) -> float:
-    """Return five times the error of faint sources, e-; NaN where there is none."""
-    best = min(BEST_RADIUS, flux.shape[1] - 1)
-    value, spread = (psf, psf_err) if np.isfinite(psf_err).any() else (flux[:, best], error[:, best])
-    faint = np.isfinite(spread) & (np.abs(value) < 10 * spread)
-    chosen = spread[faint] if faint.sum() >= 5 else spread[np.isfinite(spread)]
-    return float(5 * np.median(chosen)) if len(chosen) else float("nan")

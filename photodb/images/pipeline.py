@@ -200,21 +200,8 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     measured = None
     wcs = None
     if exposure.kind == "science":
-        measured = measure(
-            reduced,
-            gain,
-            aperture=d.aperture,
-            max_stars=settings.max_stars,
-            threshold=settings.threshold,
-            psf=settings.psf or d.psf_model,
-            grid=d.psf_grid,
-        )
-        if scanned.correction.missing:
-            measured = _uncalibrated(measured)
-            assumed["masters"] = scanned.correction.missing
-        if measured.remark:
-            assumed["psf"] = measured.remark
-        settings.areas.flag(measured.detections)
+        measured, remarks = _measure_stars(reduced, scanned, settings, gain)
+        assumed |= remarks
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first, reduced.step)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
@@ -242,6 +229,30 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         correction=scanned.correction,
         channel=scanned.channel,
     )
+
+
+def _measure_stars(
+    reduced: ReducedFrame, scanned: Scanned, settings: PixelSettings, gain: float
+) -> tuple[Measured, dict[str, str]]:
+    """Measure the stars of a science frame; returns them and what falls short."""
+    d = scanned.description
+    measured = measure(
+        reduced,
+        gain,
+        aperture=d.aperture,
+        max_stars=settings.max_stars,
+        threshold=settings.threshold,
+        psf=settings.psf or d.psf_model,
+        grid=d.psf_grid,
+    )
+    remarks = {}
+    if scanned.correction.missing:
+        measured = _uncalibrated(measured)
+        remarks["masters"] = scanned.correction.missing
+    if measured.remark:
+        remarks["psf"] = measured.remark
+    settings.areas.flag(measured.detections)
+    return measured, remarks
 
 
 @dataclass(frozen=True)

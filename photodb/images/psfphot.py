@@ -17,16 +17,8 @@ from .psf import PsfModel
 from .psfbuild import MIN_SNR, PsfStars, build_psf, isolated
 from .psffit import PsfFit, cleaned_centroids, fit_fluxes, sky_left
 
-UNFIT = (
-    Flag.SATURATED
-    | Flag.EDGE
-    | Flag.BLEND
-    | Flag.COSMIC_RAY
-    | Flag.BAD_PIXEL
-    | Flag.NONLINEAR
-    | Flag.NEGATIVE
-)
-"""Stars with any of these do not make a function."""
+UNFIT = Flag.SATURATED | Flag.EDGE | Flag.COSMIC_RAY | Flag.BAD_PIXEL | Flag.NONLINEAR | Flag.NEGATIVE
+"""Stars with any of these do not make a function; whether a star stands alone is `isolated`'s to tell."""
 MODEL_ERROR = 0.1
 """Share of a subtracted star that may be left of it without being another star."""
 
@@ -73,7 +65,10 @@ def frame_psf(
 
 
 def first_fit(image: Image, stars: Detections, psf: PsfModel) -> PsfFit:
-    """Fit all that is no cosmic ray, to see what is left."""
+    """Fit all detections, to see what is left.
+
+    Cosmic rays start from no flux, and are fitted along: their light is not to be taken for their neighbours'.
+    """
     guess = np.where(stars.kind == COSMIC_RAY, 0.0, stars.flux[:, BEST_RADIUS] / image.gain)
     return fit_fluxes(image.data, image.variance, image.gain, psf, stars.x, stars.y, guess, judge=False)
 

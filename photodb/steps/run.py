@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from photodb.errors import SolveError
+from photodb.images.stopwatch import Stopwatch
 from photodb.storage.engine import Database
 from photodb.storage.todo import Todo, todo
 
@@ -58,13 +58,13 @@ def run(
     `why_not_solved` tells what is missing.
     """
     settings, progress = settings or RunSettings(), progress or Silent()
-    clock = _Clock()
+    clock = Stopwatch()
     ingested = ingest(db, [Path(path) for path in paths], settings.ingest, progress)
     clock.lap("ingest")
     with db.begin() as conn:
         left = todo(conn)
     if settings.ingest.dry_run:
-        return RunReport(ingested, left=left, seconds=clock.seconds)
+        return RunReport(ingested, left=left, seconds=clock.laps)
     solved, computed, why_not = None, None, ""
     if not left.n_frames:
         why_not = "no accepted frame to solve"
@@ -77,16 +77,4 @@ def run(
     if not why_not and (solved is not None or left.stats):
         computed = stats(db, progress=progress)
         clock.lap("stats")
-    return RunReport(ingested, solved, computed, left, why_not, clock.seconds)
-
-
-class _Clock:
-    """Seconds of each stage, in the order of the work."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        now = time.monotonic()
-        self.seconds[name], self._last = now - self._last, now
+    return RunReport(ingested, solved, computed, left, why_not, clock.laps)

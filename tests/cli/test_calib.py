@@ -7,21 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from photodb.cli import cli
-from photodb.cli.common import _invoke
 from tests.helpers.raw_frames import TOML, Detector, write_raw
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = _invoke(cli, ["--archive", archive_url, *map(str, arguments)], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -8,23 +8,9 @@ import pytest
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
-from photodb.cli import cli
-from photodb.cli.common import _invoke
 from tests.images.sky_frames import star_image, write_frame
 
 TOML = '[telescope]\nname = "K"\n[[camera]]\nname = "K9"\nmatch = { DETID = "K9" }\ngain = 2.0\n'
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = _invoke(cli, ["--archive", archive_url, *map(str, arguments)], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

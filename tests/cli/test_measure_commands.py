@@ -3,23 +3,8 @@
 import json
 
 import numpy as np
-import pytest
 
-from photodb.cli import cli
-from photodb.cli.common import _invoke
 from tests.images.sky_frames import star_image, write_frame
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = _invoke(cli, ["--archive", archive_url, *map(str, arguments)], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_measure_says_what_it_did_and_what_it_could_not(run, tmp_path):

@@ -5,24 +5,10 @@ import json
 import pytest
 from sqlalchemy import text
 
-from photodb.cli import cli
-from photodb.cli.common import _invoke
 from photodb.simulate.measurements import SurveySettings, simulate_survey
 from photodb.storage.engine import open_database
 from tests.helpers import survey_archive
 from tests.helpers.small_archive import fill
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*words):
-        code = _invoke(cli, ["--archive", archive_url, *map(str, words)], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from photodb.cli import cli
-from photodb.cli.common import _invoke
 from photodb.simulate.measurements import SurveySettings, simulate_survey
 from photodb.storage.engine import open_database
 from tests.helpers import survey_archive
@@ -15,18 +14,6 @@ from tests.helpers import survey_archive
 SURVEY = SurveySettings(
     n_frames=16, n_stars=120, variables=0.0, outliers=0.0, completeness=(1.0, 1.0), dither=0.02
 )
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = _invoke(cli, ["--archive", archive_url, *arguments], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -4,24 +4,9 @@ import csv
 import io
 
 import numpy as np
-import pytest
 
-from photodb.cli import cli
-from photodb.cli.common import _invoke
 from photodb.simulate.measurements import SurveySettings, simulate_survey
 from tests.helpers.star_lists import frames_of, write_lists
-
-
-@pytest.fixture
-def run(archive_url, capsys):
-    """A function that runs a command on an archive and returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = _invoke(cli, ["--archive", archive_url, *map(str, arguments)], None)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_from_lists_to_a_light_curve(run, tmp_path):

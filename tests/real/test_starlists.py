@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from astropy.io import fits
 from astropy.table import Table
 from sqlalchemy import text
@@ -48,17 +47,6 @@ gain = 1
 nx = 1523
 ny = 1020
 """
-
-
-@pytest.fixture
-def other(server):
-    """A second fresh archive database."""
-    name = server.create(server.template)
-    try:
-        with server.database(name) as db:
-            yield db
-    finally:
-        server.drop(name)
 
 
 def ask(db, sql):
@@ -111,13 +99,17 @@ def test_the_same_catalogue_as_text_beside_no_image(database, data_dir, tmp_path
     assert (again.n_new, again.n_known) == (0, 3)  # the same numbers are the same frame
 
 
-def test_our_own_measurement_of_the_frames_agrees_with_the_lists(database, other, data_dir, tmp_path):
+def test_our_own_measurement_of_the_frames_agrees_with_the_lists(
+    database, another_database, data_dir, tmp_path
+):
     """Positions count from the same pixel, fluxes differ by the aperture: read by the map, and measured by photodb."""
     (tmp_path / "lco.toml").write_text(INSIDE)
     path = sorted(data_dir("lco_kb82").glob("*-1160-*.fits.fz"))
     ingest(database, path, IngestSettings(jobs=0, list_maps=(str(tmp_path / "lco.toml"),)))
-    ingest(other, path, IngestSettings(jobs=0))
-    theirs, ours = (np.array(ask(db, "SELECT x, y, mag FROM detection"), float) for db in (database, other))
+    ingest(another_database, path, IngestSettings(jobs=0))
+    theirs, ours = (
+        np.array(ask(db, "SELECT x, y, mag FROM detection"), float) for db in (database, another_database)
+    )
     i, j = mutual_nearest(theirs[:, :2], ours[:, :2], 1.0)
     assert len(i) > 0.95 * len(theirs)
     assert np.abs(np.median(theirs[i, :2] - ours[j, :2], axis=0)).max() < 0.15

@@ -53,17 +53,6 @@ def hashes(db):
         return {name: value for name, value in row_hashes(conn).items() if name in RAW}
 
 
-@pytest.fixture
-def second(server):
-    """A second fresh archive database."""
-    name = server.create(server.template)
-    try:
-        with server.database(name) as db:
-            yield db
-    finally:
-        server.drop(name)
-
-
 def test_a_night_becomes_three_bands_of_the_same_sources(database, night):
     folder, sky = night
     report = run(database, [folder], RunSettings(ingest=HERE))
@@ -105,15 +94,15 @@ class _Stop(Silent):
 
 
 @pytest.mark.parametrize("after", [1, 2, 5])
-def test_stopped_between_two_channels_it_resumes_where_it_was(database, second, night, after):
+def test_stopped_between_two_channels_it_resumes_where_it_was(database, another_database, night, after):
     files = sorted(night[0].iterdir())[:3]
     with pytest.raises(KeyboardInterrupt):
         ingest(database, files, HERE, _Stop(after))
     assert rows(database, "SELECT count(*) FROM frame") == [(after,)]
     report = ingest(database, files, HERE)
     assert (report.n_accepted, report.n_known) == (9 - after, after // 3)
-    ingest(second, files, HERE)
-    assert hashes(database) == hashes(second)
+    ingest(another_database, files, HERE)
+    assert hashes(database) == hashes(another_database)
     assert ingest(database, files, HERE).n_known == 3
 
 

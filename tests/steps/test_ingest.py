@@ -114,36 +114,25 @@ def test_one_frame_renamed_and_recompressed_is_one_frame(database, night, tmp_pa
     assert ask(database, "SELECT count(*) FROM frame") == [(1,)]
 
 
-def test_two_processes_at_once_equal_one(database, empty_like, night):
+def test_two_processes_at_once_equal_one(database, another_database, night):
     frames = sorted((night / "frames").rglob("*.fits"))
     with ThreadPoolExecutor(2) as pool:
         halves = [frames[::2] + frames[1:4], frames[1::2] + frames[:2]]
         list(pool.map(lambda part: ingest(database, part, HERE), halves))
-    ingest(empty_like, frames, HERE)
+    ingest(another_database, frames, HERE)
     counts = "SELECT count(*), count(DISTINCT data_hash) FROM frame"
-    assert ask(database, counts) == ask(empty_like, counts) == [(12, 12)]
+    assert ask(database, counts) == ask(another_database, counts) == [(12, 12)]
     doubled = ask(
         database,
         "SELECT count(*) FROM source a JOIN source b ON a.source_id < b.source_id AND a.healpix / 4398046511104 = "
         "b.healpix / 4398046511104 AND abs(a.dec - b.dec) < 0.5 / 3600 AND abs(a.ra - b.ra) < 0.5 / 3600",
     )
     alone = ask(
-        empty_like,
+        another_database,
         "SELECT count(*) FROM source a JOIN source b ON a.source_id < b.source_id AND a.healpix / 4398046511104 = "
         "b.healpix / 4398046511104 AND abs(a.dec - b.dec) < 0.5 / 3600 AND abs(a.ra - b.ra) < 0.5 / 3600",
     )
     assert doubled == alone == [(0,)]
-
-
-@pytest.fixture
-def empty_like(server):
-    """A second fresh archive database."""
-    name = server.create(server.template)
-    try:
-        with server.database(name) as db:
-            yield db
-    finally:
-        server.drop(name)
 
 
 def test_bad_files_among_good_ones(database, night, tmp_path):
@@ -250,9 +239,9 @@ def test_dry_run_writes_nothing(database, night):
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, empty_like, night):
+def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, another_database, night):
     """kill -9 of the whole process group at random moments, before, while and after frames are written and measured."""
-    ingest(empty_like, [night / "frames"], IngestSettings(jobs=2))
+    ingest(another_database, [night / "frames"], IngestSettings(jobs=2))
     rng = np.random.default_rng()
     url = server.url(database.conninfo["dbname"])
     half_way = measuring = 0
@@ -268,7 +257,7 @@ def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, em
         measuring += 12 < done < 24
     assert half_way >= 1 and measuring >= 1 and half_way + measuring >= 5
     assert _start_ingest(url, night).wait() == 0
-    assert hashes(database) == hashes(empty_like)
+    assert hashes(database) == hashes(another_database)
 
 
 def n_done(db):

@@ -167,9 +167,10 @@ def test_many_clients_at_once_share_one_server(folder, server):
 def test_a_killed_client_does_not_keep_the_server(folder, server):
     killed = client(folder)
     killed.stdout.readline()
+    assert server.running()
     killed.kill()
     killed.communicate()
-    until(lambda: not server.running())
+    until(lambda: not server.running())  # fails when its time is up
 
 
 def test_a_client_that_stays_keeps_the_server_when_another_is_killed(folder, server):
