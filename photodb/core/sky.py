@@ -111,8 +111,13 @@ def project(ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float) -> tuple[NDA
     return xi / DEG, eta / DEG
 
 
-def deproject(xi: ArrayLike, eta: ArrayLike, ra0: float, dec0: float) -> tuple[NDArray, NDArray]:
-    """Return ra, dec in degrees of points of the plane tangent at (ra0, dec0); inverse of `project`."""
+def deproject(
+    xi: ArrayLike, eta: ArrayLike, ra0: float | NDArray, dec0: float | NDArray
+) -> tuple[NDArray, NDArray]:
+    """Return ra, dec in degrees of points of the plane tangent at (ra0, dec0); inverse of `project`.
+
+    With a tangent point for each row it moves positions by xi (east) and eta (north), at the poles too.
+    """
     x, y = np.asarray(xi, float) * DEG, np.asarray(eta, float) * DEG
     s0, c0 = np.sin(dec0 * DEG), np.cos(dec0 * DEG)
     denominator = c0 - y * s0

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, select, text
 
 from photodb.core import sky
+from photodb.core.correction import Correction
 from photodb.storage import bulk
 from photodb.storage.tables import reference_catalogue
 
 STAR = np.dtype(
     [("key", "i8"), ("ra", "f8"), ("dec", "f8"), ("pm_ra", "f8"), ("pm_dec", "f8"), ("mag", "f8")]
 )
+NAN = float("nan")
+NO_MAG = 99.0
+"""Stands for a star without a magnitude, so that it comes last."""
 IN_CONE = """
 SELECT s.reference_star_id, s.ra, s.dec, s.pm_ra, s.pm_dec,
   coalesce((SELECT min(m) FROM unnest(s.mag) AS m WHERE m = m AND m <> 'NaN'), 99)
@@ -32,15 +38,21 @@ class Catalogue:
     name: str
     epoch: float  # yr
     priority: int
+    position_error: float = NAN  # arcsec, an axis; NaN if unknown
+    correction: Correction = field(default_factory=Correction)
 
 
 def by_priority(conn: Connection) -> list[Catalogue]:
     """List the catalogues, highest priority first, then newest."""
     c = reference_catalogue.c
-    query = select(c.reference_catalogue_id, c.name, c.epoch, c.priority).order_by(
-        c.priority.desc(), c.reference_catalogue_id.desc()
-    )
-    return [Catalogue(*row) for row in conn.execute(query)]
+    columns = (c.reference_catalogue_id, c.name, c.epoch, c.priority, c.position_error, c.correction)
+    rows = conn.execute(select(*columns).order_by(c.priority.desc(), c.reference_catalogue_id.desc()))
+    return [
+        Catalogue(
+            key, name, epoch, priority, NAN if error is None else error, Correction.from_dict(correction)
+        )
+        for key, name, epoch, priority, error, correction in rows
+    ]
 
 
 def list_catalogues(conn: Connection) -> list[RowMapping]:
@@ -53,16 +65,17 @@ def list_catalogues(conn: Connection) -> list[RowMapping]:
 def stars_in_cone(
     conn: Connection, catalogue: Catalogue, ra: float, dec: float, radius_deg: float, epoch: float
 ) -> NDArray:
-    """Return the stars (rows of `STAR`) of a cone, brightest first, moved to a Julian epoch."""
+    """Return the stars (rows of `STAR`) of a cone, brightest first, corrected and moved to a Julian epoch."""
     lo, hi = sky.cone_ranges(ra, dec, radius_deg)
     rows = bulk.copy_out(conn, IN_CONE, STAR, (lo.tolist(), hi.tolist(), catalogue.reference_catalogue_id))
     rows = rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
     rows = rows[np.lexsort((rows["key"], rows["mag"]))]
+    known = np.where(rows["mag"] < NO_MAG, rows["mag"], np.nan)
+    east, north = catalogue.correction.offsets(rows["ra"], rows["dec"], known)
     years = (epoch - catalogue.epoch) / 3.6e6
-    rows["ra"] = (
-        rows["ra"] + rows["pm_ra"] * years / np.maximum(np.cos(np.radians(rows["dec"])), 1e-6)
-    ) % 360.0
-    rows["dec"] = np.clip(rows["dec"] + rows["pm_dec"] * years, -90, 90)
+    rows["ra"], rows["dec"] = sky.deproject(
+        rows["pm_ra"] * years + east / 3600, rows["pm_dec"] * years + north / 3600, rows["ra"], rows["dec"]
+    )
     return rows
 
 
@@ -82,6 +95,9 @@ def insert_catalogue(
     priority: int,
     bands: list[str],
     stars: NDArray,
+    *,
+    position_error: float | None = None,
+    correction: Mapping[str, Any] | None = None,
 ) -> int:
     """Insert a catalogue and its stars.
 
@@ -89,10 +105,12 @@ def insert_catalogue(
     ----------
     stars : structured, (n,): name (text), ra, dec (deg), pm_ra, pm_dec (mas/yr), mag and mag_err (n, k) in the order
         of `bands`.
+    position_error : arcsec, an axis; None if unknown.
+    correction : as `Correction.to_dict` gives it.
     """
     values = {
         "name": name, "path": path, "data_hash": data_hash, "epoch": epoch, "priority": priority, "bands": bands,
-        "n_stars": len(stars), "run_id": run_id,
+        "n_stars": len(stars), "run_id": run_id, "position_error": position_error, "correction": correction or {},
     }  # fmt: skip
     statement = (
         reference_catalogue.insert().values(values).returning(reference_catalogue.c.reference_catalogue_id)
