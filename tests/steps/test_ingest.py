@@ -245,17 +245,22 @@ def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, an
     rng = np.random.default_rng()
     url = server.url(database.conninfo["dbname"])
     half_way = measuring = 0
-    for _ in range(20):
+    for k in range(20):
+        low, high = [(0, 24), (1, 11), (13, 23)][
+            k % 3
+        ]  # any moment; while frames are written; while they are measured
         there = n_done(database)
-        if there == 24:
+        if there >= high:
             with database.begin() as conn:
                 conn.execute(text(EMPTY))
             there = 0
-        _kill_after(_start_ingest(url, night), database, rng.integers(there, 24), rng.uniform(0, 0.04))
+        _kill_after(
+            _start_ingest(url, night), database, rng.integers(max(low, there), high), rng.uniform(0, 0.04)
+        )
         done = n_done(database)
         half_way += 0 < done < 12
         measuring += 12 < done < 24
-    assert half_way >= 1 and measuring >= 1 and half_way + measuring >= 5
+    assert half_way >= 2 and measuring >= 2
     assert _start_ingest(url, night).wait() == 0
     assert hashes(database) == hashes(another_database)
 
@@ -269,8 +274,9 @@ def _kill_after(process, database, n, seconds):
     """Kill a process group once more than n steps are done, and a little later; n = 0: at any moment."""
     while n and n_done(database) < n and process.poll() is None:
         pass
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=seconds if n else 50 * seconds)
+    if not n:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=50 * seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
