@@ -14,7 +14,8 @@ from photodb.storage.frames import NUMBER_BITS
 
 from .associate import Association
 from .cameras import Cameras
-from .place import Placement, rows_of_stars, stars_of
+from .framestars import FrameStars
+from .place import Placement
 
 SUN_LIMIT_DEG = -3.0
 NUMBERS = [
@@ -41,11 +42,11 @@ NUMBERS = [
 ]
 
 
-def centre_of(placement: Placement, result: FrameResult) -> tuple[float, float, float]:
+def centre_of(placement: Placement, frame: FrameStars) -> tuple[float, float, float]:
     """Return ra, dec (deg) of the centre and the distance to the farthest corner; NaN without a place."""
     if placement.wcs is None:
         return float("nan"), float("nan"), 0.0
-    x, y = result.nx - 1, result.ny - 1
+    x, y = frame.nx - 1, frame.ny - 1
     ra, dec = placement.wcs.to_sky([x / 2, 0, x, x, 0], [y / 2, 0, 0, y, y])
     radius = float(sky.separation_deg(ra[0], dec[0], ra[1:], dec[1:]).max())
     return float(ra[0]), float(dec[0]), radius
@@ -198,9 +199,9 @@ MATCH = np.dtype(
 )  # fmt: skip
 
 
-def match_rows(result: FrameResult, placement: Placement, frame_id: int, links: Association) -> NDArray:
+def match_rows(frame: FrameStars, placement: Placement, frame_id: int, links: Association) -> NDArray:
     """Return the rows of table `astrometric_match`: of the sky fit where there is one, else of the registration."""
-    numbers = rows_of_stars(result)
+    numbers = frame.rows
     fit = placement.fit
     if fit is not None and placement.fit_keys is not None:
         rows = np.zeros(len(fit.detections), MATCH)
@@ -213,7 +214,7 @@ def match_rows(result: FrameResult, placement: Placement, frame_id: int, links: 
         for name in ("dx", "dy", "dra", "ddec", "used"):
             rows[name] = getattr(fit, name)
     elif placement.registration is not None and placement.reference is not None:
-        rows, chosen = _registration_rows(result, placement, numbers)
+        rows, chosen = _registration_rows(frame, placement)
     else:
         return np.zeros(0, MATCH)
     rows["frame_id"], rows["detection_id"] = frame_id, (frame_id << NUMBER_BITS) + chosen
@@ -221,13 +222,11 @@ def match_rows(result: FrameResult, placement: Placement, frame_id: int, links: 
     return rows
 
 
-def _registration_rows(
-    result: FrameResult, placement: Placement, numbers: NDArray
-) -> tuple[NDArray, NDArray]:
+def _registration_rows(frame: FrameStars, placement: Placement) -> tuple[NDArray, NDArray]:
     registration, reference = placement.registration, placement.reference
     assert registration is not None and reference is not None
     rows = np.zeros(len(registration.first), MATCH)
-    off = stars_of(result)[registration.second] - registration.transform(reference.xy[registration.first])
+    off = frame.xy[registration.second] - registration.transform(reference.xy[registration.first])
     rows["reference_star_id"] = rows["gaia_source_id"] = -1
     rows["reference_detection_id"] = reference.detection_id[registration.first]
     rows["dx"], rows["dy"], rows["used"] = off[:, 0], off[:, 1], registration.used
@@ -235,4 +234,4 @@ def _registration_rows(
     if placement.wcs is not None:
         move = placement.wcs.linear @ off.T * 3600
         rows["dra"], rows["ddec"] = move[0], move[1]
-    return rows, numbers[registration.second]
+    return rows, frame.rows[registration.second]

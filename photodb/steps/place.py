@@ -11,20 +11,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.flags import Flag
 from photodb.core.match import Affine, Registration
 from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
-from photodb.images.classify import COSMIC_RAY
-from photodb.images.pipeline import FrameResult
 from photodb.images.register import register
 from photodb.storage import frames, sources
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
 
 from .catalogues import Catalogues
+from .framestars import FrameStars
 
 REGISTERED_SEARCH_PX = 6.0
 HEADER_SEARCH_PX = 10.0
@@ -67,47 +65,46 @@ class Placer:
     _hints: dict[tuple[int, int], Affine] = field(default_factory=dict)
     _catalogues: Catalogues = field(default_factory=Catalogues)
 
-    def pointing(self, result: FrameResult) -> tuple[float, float]:
+    def pointing(self, frame: FrameStars) -> tuple[float, float]:
         """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
-        if result.header_wcs is not None:
-            middle = np.array([(result.nx - 1) / 2]), np.array([(result.ny - 1) / 2])
-            ra, dec = result.header_wcs.to_sky(*middle)
+        if frame.header_wcs is not None:
+            middle = np.array([(frame.nx - 1) / 2]), np.array([(frame.ny - 1) / 2])
+            ra, dec = frame.header_wcs.to_sky(*middle)
             return float(ra[0]), float(dec[0])
-        if np.isfinite([result.exposure.ra, result.exposure.dec]).all():
-            return result.exposure.ra, result.exposure.dec
+        if np.isfinite([frame.ra, frame.dec]).all():
+            return frame.ra, frame.dec
         return self.center or (float("nan"), float("nan"))
 
-    def radius(self, result: FrameResult) -> float:
+    def radius(self, frame: FrameStars) -> float:
         """Return the distance from the frame's centre to its corners (deg); half a degree where no scale is known.
 
         At most `WIDEST_DEG`, for the cells of the frame are locked one by one.
         """
-        scale = self.pixel_scale(result)
-        radius = float(0.5 * np.hypot(result.nx, result.ny) * scale / 3600) if np.isfinite(scale) else 0.5
+        scale = self.pixel_scale(frame)
+        radius = float(0.5 * np.hypot(frame.nx, frame.ny) * scale / 3600) if np.isfinite(scale) else 0.5
         return min(radius, WIDEST_DEG)
 
-    def pixel_scale(self, result: FrameResult) -> float:
+    def pixel_scale(self, frame: FrameStars) -> float:
         """Return the pixel scale told by caller, header's WCS, header or description; NaN if none does."""
         if self.scale:
             return self.scale
-        if result.header_wcs is not None and not result.wcs_failed:
-            return result.header_wcs.scale_arcsec
-        return result.exposure.pixel_scale
+        if frame.header_wcs is not None and not frame.wcs_failed:
+            return frame.header_wcs.scale_arcsec
+        return frame.pixel_scale
 
-    def place(self, conn: Connection, result: FrameResult, camera_id: int) -> Placement:
+    def place(self, conn: Connection, frame: FrameStars) -> Placement:
         """Find a frame's place.
 
         Raises
         ------
         FrameError : code `not_registered`: its field has a reference frame, it matches neither that nor the sky.
         """
-        assert result.measured is not None
-        xy = stars_of(result)
-        ra, dec = self.pointing(result)
-        reference, registration = self._register(conn, result, camera_id, xy, ra, dec)
-        prior = self._prior(result, reference, registration)
+        xy = frame.xy
+        ra, dec = self.pointing(frame)
+        reference, registration = self._register(conn, frame, xy, ra, dec)
+        prior = self._prior(frame, reference, registration)
         sure = registration is not None and reference is not None and reference.astrometry == "catalogue"
-        found = self._by_catalogues(conn, result, xy, prior, sure, ra, dec)
+        found = self._by_catalogues(conn, frame, xy, prior, sure, ra, dec)
         if (
             found
             and found.n_stars < FEW_STARS
@@ -117,8 +114,8 @@ class Placer:
         ):
             found = None
         if found is None:
-            found = self._without_catalogue(conn, result, xy, reference, registration, prior, ra, dec)
-        return self._in_field(conn, result, found, reference, registration)
+            found = self._without_catalogue(conn, frame, xy, reference, registration, prior, ra, dec)
+        return self._in_field(conn, frame, found, reference, registration)
 
     def _reference(self, conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
         key = (field_id, camera_id)
@@ -132,37 +129,37 @@ class Placer:
         return self._references[key]
 
     def _register(
-        self, conn: Connection, result: FrameResult, camera_id: int, xy: NDArray, ra: float, dec: float
+        self, conn: Connection, frame: FrameStars, xy: NDArray, ra: float, dec: float
     ) -> tuple[ReferenceFrame | None, Registration | None]:
         """Match with the reference frames of the fields nearby; the first that fits wins."""
         if np.isfinite(ra):
-            near = frames.fields_near(conn, ra, dec, self.radius(result))
+            near = frames.fields_near(conn, ra, dec, self.radius(frame))
         else:
-            near = frames.fields_of_object(conn, camera_id, result.exposure.object)
+            near = frames.fields_of_object(conn, frame.camera_id, frame.object)
         first = None
         for field_id in near:
-            reference = self._reference(conn, field_id, camera_id)
+            reference = self._reference(conn, field_id, frame.camera_id)
             if reference is None:
                 continue
             first = first or reference
-            found = register(reference.xy, xy, self._hints.get((field_id, camera_id)))
+            found = register(reference.xy, xy, self._hints.get((field_id, frame.camera_id)))
             if found:
-                self._hints[field_id, camera_id] = found.transform
+                self._hints[field_id, frame.camera_id] = found.transform
                 return reference, found
         return first, None
 
     def _prior(
-        self, result: FrameResult, reference: ReferenceFrame | None, registration: Registration | None
+        self, frame: FrameStars, reference: ReferenceFrame | None, registration: Registration | None
     ) -> TangentWCS | None:
         if reference and registration and reference.wcs:
             back = registration.transform.inverse()
-            return compose(TangentWCS.from_dict(reference.wcs), back, result.nx, result.ny)
-        return result.header_wcs
+            return compose(TangentWCS.from_dict(reference.wcs), back, frame.nx, frame.ny)
+        return frame.header_wcs
 
     def _by_catalogues(
         self,
         conn: Connection,
-        result: FrameResult,
+        frame: FrameStars,
         xy: NDArray,
         prior: TangentWCS | None,
         sure: bool,
@@ -174,22 +171,22 @@ class Placer:
         `sure` says that the prior comes from a frame that a catalogue placed: then stars must be where it puts them.
         """
         if prior is not None:
-            ra, dec = (float(v[0]) for v in prior.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
+            ra, dec = (float(v[0]) for v in prior.to_sky([(frame.nx - 1) / 2], [(frame.ny - 1) / 2]))
         if not np.isfinite(ra):
             return None
-        epoch = 2000.0 + (result.exposure.mjd - 51544.5) / 365.25
+        epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
         for catalogue in self._catalogues.by_priority(conn):
-            stars = self._catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(result) + 0.05, epoch)
-            fit = self._fit(result, xy, stars, prior, sure, ra, dec)
+            stars = self._catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
+            fit = self._fit(frame, xy, stars, prior, sure, ra, dec)
             if fit:
                 key = catalogue.reference_catalogue_id if catalogue else -1
                 name = catalogue.name if catalogue else "built-in bright list"
-                return _placed(result, fit, stars, "catalogue", key, name)
+                return _placed(frame, fit, stars, "catalogue", key, name)
         return None
 
     def _fit(
         self,
-        result: FrameResult,
+        frame: FrameStars,
         xy: NDArray,
         stars: SkyStars,
         prior: TangentWCS | None,
@@ -198,16 +195,16 @@ class Placer:
         dec: float,
     ) -> SkyFit | None:
         if prior is not None and sure:
-            return fit_near(xy, stars, prior, result.nx, result.ny, search_px=REGISTERED_SEARCH_PX)
+            return fit_near(xy, stars, prior, frame.nx, frame.ny, search_px=REGISTERED_SEARCH_PX)
         if prior is not None:
             shift = HEADER_SHIFT_ARCSEC / prior.scale_arcsec
-            fit = fit_near(xy, stars, prior, result.nx, result.ny, search_px=HEADER_SEARCH_PX, shift_px=shift)
+            fit = fit_near(xy, stars, prior, frame.nx, frame.ny, search_px=HEADER_SEARCH_PX, shift_px=shift)
             if fit:
                 return fit
-        return fit_blind(xy, stars, ra, dec, self.pixel_scale(result), result.nx, result.ny)
+        return fit_blind(xy, stars, ra, dec, self.pixel_scale(frame), frame.nx, frame.ny)
 
     def _without_catalogue(
-        self, conn: Connection, result: FrameResult, xy: NDArray, reference: ReferenceFrame | None,
+        self, conn: Connection, frame: FrameStars, xy: NDArray, reference: ReferenceFrame | None,
         registration: Registration | None, prior: TangentWCS | None, ra: float, dec: float,
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
@@ -218,45 +215,45 @@ class Placer:
             rms = registration.rms * prior.scale_arcsec if prior else float("nan")
             n, source = registration.n_used, f"frame {reference.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
-        fit, stars = self._by_sources(conn, result, xy, ra, dec)
+        fit, stars = self._by_sources(conn, frame, xy, ra, dec)
         if fit:
-            return _placed(result, fit, stars, "frames", -1, "sources of the archive")
-        if result.header_wcs is not None and not result.wcs_failed:
+            return _placed(frame, fit, stars, "frames", -1, "sources of the archive")
+        if frame.header_wcs is not None and not frame.wcs_failed:
             remark = "WCS of the header: no catalogue or earlier frame confirms it"
             return Placement(
-                -1, None, None, result.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark
+                -1, None, None, frame.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark
             )
         if reference is not None or len(stars) >= MIN_SOURCES:
             field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
-            failed = "; the header says that its own astrometry failed" if result.wcs_failed else ""
+            failed = "; the header says that its own astrometry failed" if frame.wcs_failed else ""
             raise FrameError(
                 "not_registered",
                 f"{len(xy)} stars match neither the field's {field} nor any catalogue{failed}",
             )
-        return self._approximate(result, ra, dec)
+        return self._approximate(frame, ra, dec)
 
     def _by_sources(
-        self, conn: Connection, result: FrameResult, xy: NDArray, ra: float, dec: float
+        self, conn: Connection, frame: FrameStars, xy: NDArray, ra: float, dec: float
     ) -> tuple[SkyFit | None, SkyStars]:
         """Fit against sources that other frames gave: another camera's, or a neighbouring field's."""
         nothing = SkyStars(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
         if not np.isfinite(ra):
             return None, nothing
-        rows = sources.brightest_in_cone(conn, ra, dec, 1.3 * self.radius(result) + 0.05, 400)
+        rows = sources.brightest_in_cone(conn, ra, dec, 1.3 * self.radius(frame) + 0.05, 400)
         if len(rows) < MIN_SOURCES:
             return None, nothing
         stars = SkyStars(rows["source_id"], rows["ra"], rows["dec"], rows["mag"].astype(float))
-        return self._fit(result, xy, stars, result.header_wcs, False, ra, dec), stars
+        return self._fit(frame, xy, stars, frame.header_wcs, False, ra, dec), stars
 
-    def _approximate(self, result: FrameResult, ra: float, dec: float) -> Placement:
-        scale = self.pixel_scale(result)
-        if result.header_wcs is not None:
+    def _approximate(self, frame: FrameStars, ra: float, dec: float) -> Placement:
+        scale = self.pixel_scale(frame)
+        if frame.header_wcs is not None:
             remark = "position approximate: from the header, which says that its astrometry failed; load a catalogue"
             return Placement(
                 -1,
                 None,
                 None,
-                result.header_wcs,
+                frame.header_wcs,
                 "approximate",
                 float("nan"),
                 0,
@@ -271,7 +268,7 @@ class Placer:
             return Placement(-1, None, None, None, "none", float("nan"), 0, None, None, -1, "", remark)
         if not np.isfinite(scale):
             scale = 1.0
-        wcs = TangentWCS.approximate(ra, dec, (result.nx - 1) / 2, (result.ny - 1) / 2, scale)
+        wcs = TangentWCS.approximate(ra, dec, (frame.nx - 1) / 2, (frame.ny - 1) / 2, scale)
         remark = f"position approximate: pointing and scale {scale:.3g} arcsec/px, north taken as up; load a catalogue"
         return Placement(
             -1, None, None, wcs, "approximate", float("nan"), 0, None, None, -1, "pointing", remark
@@ -280,7 +277,7 @@ class Placer:
     def _in_field(
         self,
         conn: Connection,
-        result: FrameResult,
+        frame: FrameStars,
         found: Placement,
         reference: ReferenceFrame | None,
         registration: Registration | None,
@@ -298,32 +295,18 @@ class Placer:
             )
         if found.wcs is None or found.astrometry == "approximate":
             return found
-        ra, dec = (float(v[0]) for v in found.wcs.to_sky([(result.nx - 1) / 2], [(result.ny - 1) / 2]))
-        reach = SAME_FIELD * 0.5 * np.hypot(result.nx, result.ny) * found.wcs.scale_arcsec / 3600
+        ra, dec = (float(v[0]) for v in found.wcs.to_sky([(frame.nx - 1) / 2], [(frame.ny - 1) / 2]))
+        reach = SAME_FIELD * 0.5 * np.hypot(frame.nx, frame.ny) * found.wcs.scale_arcsec / 3600
         near = frames.placed_fields_near(conn, ra, dec)
         here = [f for f in near if frames.field_distance(conn, f, ra, dec) <= reach]
         return Placement(**{**values, "field_id": here[0] if here else -1})
 
 
-def stars_of(result: FrameResult) -> NDArray[np.float64]:
-    """Return x, y of a frame's detections that may be stars, brightest first; those in masks left out."""
-    assert result.measured is not None
-    found, keep = result.measured.detections, rows_of_stars(result)
-    return np.column_stack([found.x[keep], found.y[keep]])
-
-
-def rows_of_stars(result: FrameResult) -> NDArray[np.intp]:
-    """Return the rows of the detections that `stars_of` lists."""
-    assert result.measured is not None
-    found = result.measured.detections
-    return np.flatnonzero((found.kind != COSMIC_RAY) & (found.flags & Flag.MASKED == 0))
-
-
-def _placed(result: FrameResult, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:
+def _placed(frame: FrameStars, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:
     remark = ""
-    if result.header_wcs is not None:
-        middle = [(result.nx - 1) / 2], [(result.ny - 1) / 2]
-        a, b = result.header_wcs.to_sky(*middle), fit.wcs.to_sky(*middle)
+    if frame.header_wcs is not None:
+        middle = [(frame.nx - 1) / 2], [(frame.ny - 1) / 2]
+        a, b = frame.header_wcs.to_sky(*middle), fit.wcs.to_sky(*middle)
         off = float(separation_deg(a[0], a[1], b[0], b[1])[0]) * 3600
         if off > 5 * max(fit.rms_arcsec, fit.wcs.scale_arcsec):
             remark = f"the header's WCS is off by {off:.1f} arcsec and was replaced"

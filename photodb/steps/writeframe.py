@@ -25,6 +25,7 @@ from .framerows import (
     shift_values,
     sky_values,
 )
+from .framestars import FrameStars, as_stored, stars_of_result
 from .place import Placement, Placer
 
 LOCK_ORDER = 6
@@ -72,7 +73,7 @@ def write_result(
     if result.measured is None:
         return _write_calibration(db, run_id, result, cameras)
     try:
-        return _write_placed(db, run_id, result, cameras, placer, stages)
+        return _write_placed(db, run_id, as_stored(result), cameras, placer, stages)
     except _AlreadyThere:
         return Written("known")
 
@@ -80,7 +81,8 @@ def write_result(
 def _write_placed(
     db: Database, run_id: int, result: FrameResult, cameras: Cameras, placer: Placer, stages: dict[str, float]
 ) -> Written:
-    cells = _cells(*placer.pointing(result), placer.radius(result))
+    frame = stars_of_result(result, cameras.camera_ids[result.camera])
+    cells = cells_of(*placer.pointing(frame), placer.radius(frame))
     while True:
         with db.begin() as conn:
             frames.lock_cells(conn, cells)
@@ -88,15 +90,15 @@ def _write_placed(
                 return Written("known")
             began = time.perf_counter()
             try:
-                placement = placer.place(conn, result, cameras.camera_ids[result.camera])
+                placement = placer.place(conn, frame)
             except FrameError as error:
                 return _write_rejected(conn, run_id, result, cameras, error)
             finally:
                 _lap(stages, "register and place", began)
-            needed = np.union1d(cells, _cells(*centre_of(placement, result)))
+            needed = np.union1d(cells, cells_of(*centre_of(placement, frame)))
             if len(needed) == len(cells):
                 began = time.perf_counter()
-                written = _write_science(conn, run_id, result, cameras, placer, placement)
+                written = _write_science(conn, run_id, result, frame, cameras, placement)
                 _lap(stages, "associate and store", began)
                 return written
         cells = needed
@@ -106,7 +108,7 @@ def _lap(stages: dict[str, float], name: str, began: float) -> None:
     stages[name] = stages.get(name, 0.0) + time.perf_counter() - began
 
 
-def _cells(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
+def cells_of(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
     """Return the cells to lock for a frame: those it may touch, or the one lock for frames without a place."""
     if not np.isfinite([ra, dec]).all():
         return NOWHERE
@@ -141,11 +143,15 @@ def _write_rejected(
 
 
 def _write_science(
-    conn: Connection, run_id: int, result: FrameResult, cameras: Cameras, placer: Placer, placement: Placement
+    conn: Connection,
+    run_id: int,
+    result: FrameResult,
+    frame: FrameStars,
+    cameras: Cameras,
+    placement: Placement,
 ) -> Written:
     assert result.measured is not None
-    camera_id = cameras.camera_ids[result.camera]
-    centre = centre_of(placement, result)
+    centre = centre_of(placement, frame)
     approximate = placement.astrometry == "approximate"
     founding = placement.field_id < 0
     field_id = placement.field_id
@@ -162,9 +168,9 @@ def _write_science(
     masters.insert_frame_masters(conn, frame_id, result.correction.master_ids)
     links, ra, dec = _associated(conn, run_id, field_id, result, placement, centre)
     rows = detection_rows(result, frame_id, links, ra, dec)
-    frames.insert_rows(conn, frame_id, rows, match_rows(result, placement, frame_id, links))
+    frames.insert_rows(conn, frame_id, rows, match_rows(frame, placement, frame_id, links))
     if placement.reference is None:
-        frames.set_reference(conn, field_id, camera_id, frame_id)
+        frames.set_reference(conn, field_id, frame.camera_id, frame_id)
     return Written("accepted", "science", n_detections=len(rows), n_sources=links.n_new)
 
 
