@@ -31,6 +31,22 @@ class FrameStars:
     rows: NDArray[np.intp]  # (n,) their rows among the frame's detections
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A frame's detections as association needs them, brightest first."""
+
+    mjd: float  # d, middle of the exposure, UTC
+    exptime: float  # s
+    fwhm: float  # px; NaN if unknown
+    x: NDArray[np.floating]  # (n,) px
+    y: NDArray[np.floating]  # (n,) px
+    x_err: NDArray[np.floating]  # (n,) px
+    y_err: NDArray[np.floating]  # (n,) px
+    flux: NDArray[np.floating]  # (n,) e-, in the best aperture
+    flux_err: NDArray[np.floating]  # (n,) e-
+    flags: NDArray[np.int32]  # (n,)
+
+
 def rows_of_stars(kind: NDArray, flags: NDArray) -> NDArray[np.intp]:
     """Return the rows of the detections that may be stars and lie in no mask."""
     return np.flatnonzero((kind != COSMIC_RAY) & (flags & Flag.MASKED == 0))
@@ -48,6 +64,16 @@ def stars_of_result(result: FrameResult, camera_id: int) -> FrameStars:
     )  # fmt: skip
 
 
+def observed(result: FrameResult) -> Observed:
+    """Return the detections of a frame that was measured."""
+    assert result.measured is not None
+    d, best = result.measured.detections, result.measured.best
+    return Observed(
+        result.exposure.mjd, result.exposure.exptime, result.measured.fwhm, d.x, d.y, d.x_err, d.y_err,
+        d.flux[:, best], d.flux_err[:, best], d.flags.astype(np.int32),
+    )  # fmt: skip
+
+
 def as_stored(result: FrameResult) -> FrameResult:
     """Return a measured frame with places and fluxes as the archive keeps them (single precision).
 
@@ -55,7 +81,10 @@ def as_stored(result: FrameResult) -> FrameResult:
     """
     assert result.measured is not None
     d = result.measured.detections
-    d = replace(d, x=_single(d.x), y=_single(d.y), flux=_single(d.flux), flux_err=_single(d.flux_err))
+    d = replace(
+        d, x=_single(d.x), y=_single(d.y), x_err=_single(d.x_err), y_err=_single(d.y_err),
+        flux=_single(d.flux), flux_err=_single(d.flux_err),
+    )  # fmt: skip
     return replace(result, measured=replace(result.measured, detections=d))
 
 

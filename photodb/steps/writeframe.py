@@ -25,7 +25,7 @@ from .framerows import (
     shift_values,
     sky_values,
 )
-from .framestars import FrameStars, as_stored, stars_of_result
+from .framestars import FrameStars, Observed, as_stored, observed, stars_of_result
 from .place import Placement, Placer
 
 LOCK_ORDER = 6
@@ -166,7 +166,7 @@ def _write_science(
     if frame_id < 0:  # another process wrote the same frame under other locks: take the field back too
         raise _AlreadyThere
     masters.insert_frame_masters(conn, frame_id, result.correction.master_ids)
-    links, ra, dec = _associated(conn, run_id, field_id, result, placement, centre)
+    links, ra, dec = associated(conn, run_id, field_id, observed(result), placement, centre)
     rows = detection_rows(result, frame_id, links, ra, dec)
     frames.insert_rows(conn, frame_id, rows, match_rows(frame, placement, frame_id, links))
     if placement.reference is None:
@@ -174,30 +174,23 @@ def _write_science(
     return Written("accepted", "science", n_detections=len(rows), n_sources=links.n_new)
 
 
-def _associated(
+def associated(
     conn: Connection,
     run_id: int,
     field_id: int,
-    result: FrameResult,
+    seen: Observed,
     placement: Placement,
     centre: tuple[float, float, float],
 ) -> tuple[Association, NDArray, NDArray]:
     """Return which source each detection belongs to, and the detections' positions."""
-    found = result.measured.detections  # type: ignore[union-attr]
-    n = len(found)
+    n = len(seen.x)
     if placement.wcs is None:
-        nothing = np.full(n, -1, np.int64)
-        return (
-            Association(nothing, nothing, found.flags.astype(np.int32), 0),
-            np.full(n, np.nan),
-            np.full(n, np.nan),
-        )
-    ra, dec = placement.wcs.to_sky(found.x, found.y)
-    best = result.measured.best  # type: ignore[union-attr]
-    significance = found.flux[:, best] / found.flux_err[:, best]
+        nothing, nowhere = np.full(n, -1, np.int64), np.full(n, np.nan)
+        return Association(nothing, nothing, seen.flags, 0), nowhere, nowhere
+    ra, dec = placement.wcs.to_sky(seen.x, seen.y)
     radius = radius_arcsec(placement.wcs.scale_arcsec, placement.rms_arcsec)
     links = associate(
-        conn, run_id, field_id, ra, dec, result.exposure.mjd, found.flags.astype(np.int32), significance, centre,
-        radius, placement.astrometry == "approximate",
+        conn, run_id, field_id, ra, dec, seen.mjd, seen.flags, seen.flux / seen.flux_err, centre, radius,
+        placement.astrometry == "approximate",
     )  # fmt: skip
     return links, ra, dec
