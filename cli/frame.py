@@ -28,7 +28,7 @@ LIST_COLUMNS = (
 MORE_COLUMNS = (
     "telescope kind object exptime reason_code airmass background dynamic_range nonuniformity ellipticity "
     "limiting_mag zero_point_err gray_loss scatter solution_status astrom_n pixel_scale ra dec "
-    "reference_frame_id shift_x shift_y shift_rotation shift_rms shift_n night field_id"
+    "reference_frame_id shift_x shift_y shift_rotation shift_rms shift_n via_frame_id night field_id"
 )
 
 

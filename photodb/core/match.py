@@ -78,6 +78,26 @@ class Affine:
         """Rotation of the x axis, degrees."""
         return float(np.degrees(np.arctan2(self.matrix[1, 0], self.matrix[0, 0])))
 
+    def shift(self, size: tuple[int, int], other: tuple[int, int]) -> NDArray[np.float64]:
+        """Return where the centre of a frame of `size` (nx, ny) falls on one of size `other`, minus its centre, px."""
+        shift: NDArray[np.float64] = self(_centre(size)[None])[0] - _centre(other)
+        return shift
+
+    @classmethod
+    def of_shift(
+        cls,
+        shift: tuple[float, float],
+        rotation_deg: float,
+        scale: float,
+        size: tuple[int, int],
+        other: tuple[int, int],
+    ) -> Affine:
+        """Return the map without shear that has these `shift`, `rotation_deg` and `scale`."""
+        c, s = np.cos(np.radians(rotation_deg)), np.sin(np.radians(rotation_deg))
+        sign = np.sign(scale) or 1.0
+        matrix = abs(scale) * np.array([[c, -s * sign], [s, c * sign]])
+        return cls(matrix, _centre(other) + np.asarray(shift, float) - matrix @ _centre(size))
+
     def inverse(self) -> Affine:
         """Return the inverse map."""
         m: NDArray[np.float64] = np.linalg.inv(self.matrix).astype(np.float64)
@@ -86,6 +106,14 @@ class Affine:
     def after(self, first: Affine) -> Affine:
         """Return the map that applies `first` and then this one."""
         return Affine(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
+
+
+def _centre(size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the middle pixel of a frame of nx times ny pixels."""
+    return (np.asarray(size, np.float64) - 1) / 2
+
+
+IDENTITY = Affine(np.eye(2), np.zeros(2))
 
 
 def fit_affine(p: NDArray, q: NDArray) -> Affine:
@@ -122,6 +150,29 @@ class Registration:
     def n_used(self) -> int:
         """Stars of the last fit."""
         return int(self.used.sum())
+
+    def error(self, points: NDArray, places: NDArray) -> float:
+        """Return the largest error of the map (px, one sigma an axis) among places, as the fitted stars leave it.
+
+        sigma^2 x' (X'X)^-1 x with the rows (1, x, y) of the fitted stars in X: it grows where a map is extrapolated.
+
+        Parameters
+        ----------
+        points : (n, 2) px, the first list; places : (k, 2) px of the first list.
+        """
+        fitted = points[self.first[self.used]]
+        if len(fitted) < 4:
+            return float("inf")
+        middle, width = fitted.mean(axis=0), max(float(fitted.std()), 1e-9)
+        design, at = (
+            np.column_stack([np.ones(len(v)), (v - middle) / width])
+            for v in (fitted, np.asarray(places, float))
+        )
+        normal = design.T @ design
+        if np.linalg.cond(normal) > 1e8:
+            return float("inf")
+        lever = np.einsum("ij,jk,ik->i", at, np.linalg.inv(normal), at)
+        return float(self.rms * np.sqrt(0.5 * len(fitted) / (len(fitted) - 3) * lever.max()))
 
 
 def refine(

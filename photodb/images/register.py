@@ -13,15 +13,15 @@ SEARCH_PX = 6.0
 BRIGHT = 400
 """Brightest stars that take part in a registration: enough for 0.01 px, few enough to be quick."""
 ATTEMPTS = (25, 40, 60)
+SAME_SCALE = (0.97, 1.03)
 
 
 def register(
-    reference: NDArray, stars: NDArray, hint: Affine | None = None, scale: tuple[float, float] = (0.97, 1.03)
+    reference: NDArray, stars: NDArray, hint: Affine | None = None, scale: tuple[float, float] = SAME_SCALE
 ) -> Registration | None:
     """Find the affine map from a reference frame's pixels to this frame's, or None where chance would do as well.
 
-    The hint (the last frame's map, say) is tried first, then a vote on the shift alone, then triangles, which find
-    any shift, rotation and mirror within the range of scales.
+    What is likely is tried first (`register_near`), then any shift, rotation and mirror (`register_far`).
 
     Parameters
     ----------
@@ -29,6 +29,13 @@ def register(
     hint : map to try first.
     scale : allowed range of the scale.
     """
+    return register_near(reference, stars, hint, scale) or register_far(reference, stars, scale)
+
+
+def register_near(
+    reference: NDArray, stars: NDArray, hint: Affine | None = None, scale: tuple[float, float] = SAME_SCALE
+) -> Registration | None:
+    """Match by a hint (the last frame's map, say), then by a vote on the shift alone; parameters of `register`."""
     p, q = reference[:BRIGHT], stars[:BRIGHT]
     size = float(np.ptp(q, axis=0).max()) if len(q) else 0.0
     for guess in (lambda: hint, lambda: vote_shift(p, q, reach=0.8 * size, bin_size=3.0)):
@@ -38,6 +45,14 @@ def register(
         found = refine(p, q, start, SEARCH_PX, final_radius=RADIUS_PX)
         if found and believable(p, q, found, RADIUS_PX, *scale) and _good(found, p, q):
             return found
+    return None
+
+
+def register_far(
+    reference: NDArray, stars: NDArray, scale: tuple[float, float] = SAME_SCALE
+) -> Registration | None:
+    """Match frames by the triangles of their brightest stars, then of more of them; parameters of `register`."""
+    p, q = reference[:BRIGHT], stars[:BRIGHT]
     for n in ATTEMPTS:
         found = find_map(p, q, radius=RADIUS_PX, n_stars=n, scale=scale)
         if found:

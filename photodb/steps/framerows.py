@@ -11,7 +11,9 @@ from photodb.core import sky
 from photodb.core.ephemeris import airmass, altitude_of
 from photodb.images.pipeline import FrameResult
 from photodb.storage.frames import NUMBER_BITS
+from photodb.storage.registrations import numbers_of
 
+from .align import Alignment
 from .associate import Association
 from .cameras import Cameras
 from .framestars import FrameStars
@@ -128,12 +130,15 @@ def shift_values(result: FrameResult, placement: Placement) -> dict[str, Any]:
     registration, reference = placement.registration, placement.reference
     if registration is None or reference is None:
         return {}
-    there = registration.transform(np.array([[(reference.nx - 1) / 2, (reference.ny - 1) / 2]]))[0]
+    transform, by = registration.transform, placement.alignment and placement.alignment.by
+    shift = transform.shift((reference.nx, reference.ny), (result.nx, result.ny))
     return {
         "reference_frame_id": reference.frame_id,
-        "shift_x": float(there[0] - (result.nx - 1) / 2), "shift_y": float(there[1] - (result.ny - 1) / 2),
-        "shift_rotation": registration.transform.rotation_deg, "shift_scale": registration.transform.scale,
-        "shift_rms": registration.rms, "shift_n": registration.n_used,
+        "shift_x": float(shift[0]), "shift_y": float(shift[1]),
+        "shift_rotation": transform.rotation_deg, "shift_scale": transform.scale,
+        "shift_rms": registration.rms, "shift_n": registration.n_used if by else placement.n_stars,
+        "shift_map": numbers_of(transform),
+        "via_frame_id": by.frame_id if by and by.frame_id != reference.frame_id else None,
     }  # fmt: skip
 
 
@@ -213,8 +218,8 @@ def match_rows(frame: FrameStars, placement: Placement, frame_id: int, links: As
             )
         for name in ("dx", "dy", "dra", "ddec", "used"):
             rows[name] = getattr(fit, name)
-    elif placement.registration is not None and placement.reference is not None:
-        rows, chosen = _registration_rows(frame, placement)
+    elif placement.alignment is not None:
+        rows, chosen = _registration_rows(frame, placement, placement.alignment)
     else:
         return np.zeros(0, MATCH)
     rows["frame_id"], rows["detection_id"] = frame_id, (frame_id << NUMBER_BITS) + chosen
@@ -222,16 +227,17 @@ def match_rows(frame: FrameStars, placement: Placement, frame_id: int, links: As
     return rows
 
 
-def _registration_rows(frame: FrameStars, placement: Placement) -> tuple[NDArray, NDArray]:
-    registration, reference = placement.registration, placement.reference
-    assert registration is not None and reference is not None
-    rows = np.zeros(len(registration.first), MATCH)
-    off = frame.xy[registration.second] - registration.transform(reference.xy[registration.first])
+def _registration_rows(
+    frame: FrameStars, placement: Placement, alignment: Alignment
+) -> tuple[NDArray, NDArray]:
+    link, by = alignment.link, alignment.by
+    rows = np.zeros(len(link.first), MATCH)
+    off = frame.xy[link.second] - link.transform(by.xy[link.first])
     rows["reference_star_id"] = rows["gaia_source_id"] = -1
-    rows["reference_detection_id"] = reference.detection_id[registration.first]
-    rows["dx"], rows["dy"], rows["used"] = off[:, 0], off[:, 1], registration.used
+    rows["reference_detection_id"] = by.detection_id[link.first]
+    rows["dx"], rows["dy"], rows["used"] = off[:, 0], off[:, 1], link.used
     rows["dra"] = rows["ddec"] = np.nan
     if placement.wcs is not None:
         move = placement.wcs.linear @ off.T * 3600
         rows["dra"], rows["ddec"] = move[0], move[1]
-    return rows, frame.rows[registration.second]
+    return rows, frame.rows[link.second]

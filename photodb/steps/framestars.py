@@ -29,6 +29,7 @@ class FrameStars:
     wcs_failed: bool  # whether the header says that its own astrometry failed
     xy: NDArray[np.float64]  # (n, 2) px, what may be a star, brightest first; masked parts left out
     rows: NDArray[np.intp]  # (n,) their rows among the frame's detections
+    frame_id: int = -1  # its key, where it is stored already: it is not registered with itself
 
 
 @dataclass(frozen=True)

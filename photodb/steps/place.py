@@ -6,21 +6,21 @@ the header's own WCS (checked, never believed), and at last the pointing, marked
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.match import Affine, Registration
+from photodb.core.match import Registration
 from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
-from photodb.images.register import register
 from photodb.storage import frames, sources
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
 
+from .align import Aligner, Alignment, by_sky
 from .catalogues import Catalogues
 from .framestars import FrameStars
 
@@ -33,8 +33,7 @@ FEW_STARS = 12
 """Below this many catalogue stars a frame that is registered keeps the reference frame's place instead."""
 MIN_SOURCES = 10
 WIDEST_DEG = 20.0
-MOST_REFERENCES = 200
-"""Reference frames kept at hand."""
+BY_SKY = "shift by the sky: its stars match none of the frames of its field"
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Placement:
     catalogue_id: int  # reference catalogue of the archive; -1 if none
     source: str  # catalogue's name, for the remark
     remark: str
+    alignment: Alignment | None = None  # what gave the registration, None where the sky did
 
 
 @dataclass
@@ -61,8 +61,7 @@ class Placer:
 
     center: tuple[float, float] | None = None  # deg, where headers do not tell
     scale: float | None = None  # arcsec/px, where neither header nor camera tells
-    _references: dict[tuple[int, int], ReferenceFrame] = field(default_factory=dict)
-    _hints: dict[tuple[int, int], Affine] = field(default_factory=dict)
+    _aligner: Aligner = field(default_factory=Aligner)
     _catalogues: Catalogues = field(default_factory=Catalogues)
 
     def pointing(self, frame: FrameStars) -> tuple[float, float]:
@@ -101,60 +100,36 @@ class Placer:
         """
         xy = frame.xy
         ra, dec = self.pointing(frame)
-        reference, registration = self._register(conn, frame, xy, ra, dec)
-        prior = self._prior(frame, reference, registration)
-        sure = registration is not None and reference is not None and reference.astrometry == "catalogue"
+        reference, alignment = self._register(conn, frame, ra, dec)
+        anchor, prior = self._prior(frame, alignment)
+        sure = anchor is not None and anchor.astrometry == "catalogue"
         found = self._by_catalogues(conn, frame, xy, prior, sure, ra, dec)
-        if (
-            found
-            and found.n_stars < FEW_STARS
-            and registration
-            and reference
-            and reference.astrometry == "catalogue"
-        ):
+        if found and found.n_stars < FEW_STARS and sure:
             found = None
         if found is None:
-            found = self._without_catalogue(conn, frame, xy, reference, registration, prior, ra, dec)
-        return self._in_field(conn, frame, found, reference, registration)
-
-    def _reference(self, conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
-        key = (field_id, camera_id)
-        if key not in self._references:
-            found = frames.reference_frame(conn, field_id, camera_id)
-            if found is None:
-                return None
-            if len(self._references) >= MOST_REFERENCES:
-                self._references.pop(next(iter(self._references)))
-            self._references[key] = found
-        return self._references[key]
+            found = self._without_catalogue(conn, frame, xy, reference, alignment, prior, ra, dec)
+        return self._in_field(conn, frame, found, alignment)
 
     def _register(
-        self, conn: Connection, frame: FrameStars, xy: NDArray, ra: float, dec: float
-    ) -> tuple[ReferenceFrame | None, Registration | None]:
-        """Match with the reference frames of the fields nearby; the first that fits wins."""
+        self, conn: Connection, frame: FrameStars, ra: float, dec: float
+    ) -> tuple[ReferenceFrame | None, Alignment | None]:
+        """Match with the fields nearby; the first that fits wins."""
         if np.isfinite(ra):
             near = frames.fields_near(conn, ra, dec, self.radius(frame))
         else:
             near = frames.fields_of_object(conn, frame.camera_id, frame.object)
-        first = None
-        for field_id in near:
-            reference = self._reference(conn, field_id, frame.camera_id)
-            if reference is None:
-                continue
-            first = first or reference
-            found = register(reference.xy, xy, self._hints.get((field_id, frame.camera_id)))
-            if found:
-                self._hints[field_id, frame.camera_id] = found.transform
-                return reference, found
-        return first, None
+        return self._aligner.align(conn, near, frame)
 
     def _prior(
-        self, frame: FrameStars, reference: ReferenceFrame | None, registration: Registration | None
-    ) -> TangentWCS | None:
-        if reference and registration and reference.wcs:
-            back = registration.transform.inverse()
-            return compose(TangentWCS.from_dict(reference.wcs), back, frame.nx, frame.ny)
-        return frame.header_wcs
+        self, frame: FrameStars, alignment: Alignment | None
+    ) -> tuple[ReferenceFrame | None, TangentWCS | None]:
+        """Return the frame that tells where this one is, and where that is; None and the header's place without."""
+        if alignment:
+            anchor, transform = alignment.anchor
+            if anchor.wcs:
+                wcs = TangentWCS.from_dict(anchor.wcs)
+                return anchor, compose(wcs, transform.inverse(), frame.nx, frame.ny)
+        return None, frame.header_wcs
 
     def _by_catalogues(
         self,
@@ -205,15 +180,16 @@ class Placer:
 
     def _without_catalogue(
         self, conn: Connection, frame: FrameStars, xy: NDArray, reference: ReferenceFrame | None,
-        registration: Registration | None, prior: TangentWCS | None, ra: float, dec: float,
+        alignment: Alignment | None, prior: TangentWCS | None, ra: float, dec: float,
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
-        if registration and reference:
-            # as good as the frame it hangs on, which `reference_frame_id` names; an approximate place stays one
-            solved = reference.astrometry in ("catalogue", "frames", "header")
-            kind = "frames" if solved else reference.astrometry
-            rms = registration.rms * prior.scale_arcsec if prior else float("nan")
-            n, source = registration.n_used, f"frame {reference.frame_id}"
+        if alignment:
+            # as good as the frame it hangs on, which the archive names; an approximate place stays one
+            anchor, link = alignment.anchor[0], alignment.link
+            solved = anchor.astrometry in ("catalogue", "frames", "header")
+            kind = "frames" if solved else anchor.astrometry
+            rms = link.rms * prior.scale_arcsec if prior else float("nan")
+            n, source = link.n_used, f"frame {anchor.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
         fit, stars = self._by_sources(conn, frame, xy, ra, dec)
         if fit:
@@ -275,31 +251,33 @@ class Placer:
         )
 
     def _in_field(
-        self,
-        conn: Connection,
-        frame: FrameStars,
-        found: Placement,
-        reference: ReferenceFrame | None,
-        registration: Registration | None,
+        self, conn: Connection, frame: FrameStars, found: Placement, alignment: Alignment | None
     ) -> Placement:
-        """Add the field: the one of the reference it matched, else one whose centre is near, else -1."""
-        values = found.__dict__
-        if registration and reference:
-            return Placement(
-                **{
-                    **values,
-                    "field_id": reference.field_id,
-                    "reference": reference,
-                    "registration": registration,
-                }
-            )
+        """Add the field: the one of the reference it matched, else one whose centre is near, else -1.
+
+        In a field that it did not match by stars, a frame that is placed for sure gets its shift by the sky.
+        """
+        if alignment:
+            return replace(
+                found, field_id=alignment.reference.field_id, reference=alignment.reference,
+                registration=alignment.registration, alignment=alignment,
+            )  # fmt: skip
         if found.wcs is None or found.astrometry == "approximate":
             return found
         ra, dec = (float(v[0]) for v in found.wcs.to_sky([(frame.nx - 1) / 2], [(frame.ny - 1) / 2]))
         reach = SAME_FIELD * 0.5 * np.hypot(frame.nx, frame.ny) * found.wcs.scale_arcsec / 3600
         near = frames.placed_fields_near(conn, ra, dec)
         here = [f for f in near if frames.field_distance(conn, f, ra, dec) <= reach]
-        return Placement(**{**values, "field_id": here[0] if here else -1})
+        if not here:
+            return found
+        reference = self._aligner.reference(conn, here[0], frame.camera_id)
+        moved = None
+        if reference and reference.wcs and {reference.astrometry, found.astrometry} <= {"catalogue", "frames"}:
+            moved = by_sky(reference, found.wcs, found.rms_arcsec / found.wcs.scale_arcsec)
+        if moved is None:
+            return replace(found, field_id=here[0])
+        remark = "; ".join(filter(None, (found.remark, BY_SKY)))
+        return replace(found, field_id=here[0], reference=reference, registration=moved, remark=remark)
 
 
 def _placed(frame: FrameStars, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:

@@ -54,6 +54,7 @@ FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("shift_scale", "f4", "", "f.shift_scale"),
     ("shift_rms", "f4", "pix", "f.shift_rms"),
     ("shift_n", "f4", "", "f.shift_n"),
+    ("via_frame_id", "i8", "", "coalesce(f.via_frame_id, -1)"),
     ("night", "f4", "d", "f.night"),
     ("field_id", "i8", "", "coalesce(f.field_id, -1)"),
 )

@@ -176,23 +176,34 @@ def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int
         .returning(field_reference.c.frame_id)
     )
     if conn.execute(made).first():
-        still = {"shift_x": 0.0, "shift_y": 0.0, "shift_rotation": 0.0, "shift_scale": 1.0, "shift_rms": 0.0}
+        still: dict[str, Any] = {"shift_x": 0.0, "shift_y": 0.0, "shift_rotation": 0.0, "shift_scale": 1.0, "shift_rms": 0.0}
+        still |= {"shift_map": [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]}
         conn.execute(
             frame.update().where(frame.c.frame_id == frame_id).values(reference_frame_id=frame_id, **still)
         )
 
 
-def reference_frame(conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
-    """Return the reference frame of a field for a camera, with its stars; None without one that is accepted."""
+def reference_frame_id(conn: Connection, field_id: int, camera_id: int) -> int | None:
+    """Return the reference frame of a field for a camera; None without one that is accepted."""
     query = (
-        select(frame.c.frame_id, frame.c.nx, frame.c.ny, frame.c.wcs, frame.c.astrometry)
+        select(field_reference.c.frame_id)
         .join_from(field_reference, frame, field_reference.c.frame_id == frame.c.frame_id)
         .where(field_reference.c.field_id == field_id, field_reference.c.camera_id == camera_id)
         .where(frame.c.status == "accepted")
     )
-    row = conn.execute(query).first()
-    if row is None:
-        return None
+    return conn.scalar(query)
+
+
+def reference_frame(conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
+    """Return the reference frame of a field for a camera, with its stars; None without one that is accepted."""
+    frame_id = reference_frame_id(conn, field_id, camera_id)
+    return None if frame_id is None else frame_with_stars(conn, field_id, frame_id)
+
+
+def frame_with_stars(conn: Connection, field_id: int, frame_id: int) -> ReferenceFrame:
+    """Return a frame of a field with its stars."""
+    columns = (frame.c.frame_id, frame.c.nx, frame.c.ny, frame.c.wcs, frame.c.astrometry)
+    row = conn.execute(select(*columns).where(frame.c.frame_id == frame_id)).one()
     stars = bulk.copy_out(
         conn,
         "SELECT detection_id, x, y FROM detection WHERE frame_id = %s AND class <> 3 AND flags & %s = 0 "

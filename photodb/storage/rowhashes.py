@@ -78,6 +78,7 @@ MASTER = "(SELECT identity FROM master k WHERE k.master_id = t.{})"
 STAND_IN = {
     "frame_id": FRAME.format("frame_id"),
     "reference_frame_id": FRAME.format("reference_frame_id"),
+    "via_frame_id": FRAME.format("via_frame_id"),
     "detection_id": f"t.{NUMBER}",
     "source_id": SOURCE,
     "solution_id": SOLUTION,

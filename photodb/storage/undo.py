@@ -37,7 +37,8 @@ BLOCKERS: tuple[str, ...] = (
         (SELECT solution_id FROM source_mag WHERE source_id IN {SOLE}) AND solution_id NOT IN
         (SELECT solution_id FROM frame_term WHERE frame_id IN {FRAMES})""",
     f"""SELECT format('frames of run %s are registered against its frames: undo that run first', run_id)
-        FROM frame WHERE reference_frame_id IN {FRAMES} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
+        FROM frame WHERE (reference_frame_id IN {FRAMES} OR via_frame_id IN {FRAMES})
+        AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
     f"""SELECT format('master %s is made of its frames: undo its run %s first', m.master_id, m.run_id)
         FROM master m WHERE m.run_id IS DISTINCT FROM :run AND m.status = 'accepted'
         AND EXISTS (SELECT FROM master_frame f WHERE f.master_id = m.master_id AND f.frame_id IN {FRAMES})""",
