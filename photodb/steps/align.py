@@ -6,7 +6,7 @@ leaves the reference frame's field nor a bad first frame stops a series.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,15 +74,15 @@ class Aligner:
 
         Returns the reference frame of the first field (None if no field has one), and the alignment (None without).
         """
-        fields = sorted(fields, key=lambda f: (f, frame.camera_id) not in self._hints)  # stable: nearest first
         references = [r for r in (self.reference(conn, f, frame.camera_id) for f in fields) if r]
         if not references:
             return None, None
-        found = self._directly(references, frame)
+        found = self._likely(references, frame)
         if found is None or found.error > MAX_ERROR_PX:
-            other = self._by_others(conn, references[:FIELDS], frame)
-            if other and (found is None or other.error < found.error):
-                found = other
+            for other in self._others(conn, references, frame):
+                found = other if found is None or other.error < found.error else found
+                if found.error <= MAX_ERROR_PX:
+                    break
         if found:
             self._hints[found.reference.field_id, frame.camera_id] = found.registration.transform
         return (found.reference if found else references[0]), found
@@ -94,46 +94,59 @@ class Aligner:
             self._frames[frame_id] = frames.frame_with_stars(conn, field_id, frame_id)
         return self._frames[frame_id]
 
-    def _directly(self, references: list[ReferenceFrame], frame: FrameStars) -> Alignment | None:
-        for search in (self._near, self._far):
-            for reference in references:
-                found = search(reference, self._hints.get((reference.field_id, frame.camera_id)), frame)
-                if found:
-                    return Alignment(reference, reference, found, found, _error(found, reference, frame))
+    def _likely(self, references: list[ReferenceFrame], frame: FrameStars) -> Alignment | None:
+        """Match with the reference frames by the map of the frame before, and by shift."""
+        for reference in references:
+            hint = self._hints.get((reference.field_id, frame.camera_id))
+            found = register_near(reference.xy, frame.xy, hint)
+            if found:
+                return _direct(reference, found, frame)
         return None
 
-    @staticmethod
-    def _near(reference: ReferenceFrame, hint: Affine | None, frame: FrameStars) -> Registration | None:
-        return register_near(reference.xy, frame.xy, hint)
-
-    @staticmethod
-    def _far(reference: ReferenceFrame, hint: Affine | None, frame: FrameStars) -> Registration | None:
-        if hint is not None and _overlap(hint, reference, frame) < LEAST_OVERLAP:
-            return None  # the series has drifted off the reference frame: left to the frames after it
-        return register_far(reference.xy, frame.xy)
-
-    def _by_others(
+    def _others(
         self, conn: Connection, references: list[ReferenceFrame], frame: FrameStars
-    ) -> Alignment | None:
-        """Match with other frames of the fields: by shift first, then by patterns, the reference frames among them."""
-        tried = [(r, self._others(conn, r, frame)) for r in references]
-        for search in (register_near, register_far):
-            for reference, others in tried:
-                hint = self._hints.get((reference.field_id, frame.camera_id))
-                if search is register_far and hint and _overlap(hint, reference, frame) < LEAST_OVERLAP:
-                    found = register_far(reference.xy, frame.xy)
-                    if found:
-                        return Alignment(reference, reference, found, found, _error(found, reference, frame))
-                for other in others:
-                    by = self._frame(conn, reference.field_id, other.frame_id)
-                    found = search(by.xy, frame.xy)
-                    if found:
-                        return _composed(reference, by, other, found, frame)
-        return None
+    ) -> Iterator[Alignment]:
+        """Give all other matches, the likeliest first: patterns on the reference frames, shifts on other frames, both.
 
-    def _others(self, conn: Connection, reference: ReferenceFrame, frame: FrameStars) -> list[Registered]:
+        The patterns of a reference frame come late where the newest frame has drifted off it.
+        """
+        others = {r.frame_id: self._followers(conn, r, frame) for r in references[:FIELDS]}
+        left = [r for r in references if _left_behind(r, others.get(r.frame_id, []), frame)]
+        yield from _far([r for r in references if r not in left], frame)
+        yield from self._by_way(conn, references[:FIELDS], others, frame, register_near)
+        yield from _far(left, frame)
+        yield from self._by_way(conn, references[:FIELDS], others, frame, register_far)
+
+    def _by_way(
+        self, conn: Connection, references: list[ReferenceFrame], others: dict[int, list[Registered]],
+        frame: FrameStars, search: Callable[[NDArray, NDArray], Registration | None],
+    ) -> Iterator[Alignment]:  # fmt: skip
+        for reference in references:
+            for other in others[reference.frame_id]:
+                by = self._frame(conn, reference.field_id, other.frame_id)
+                found = search(by.xy, frame.xy)
+                if found:
+                    yield _composed(reference, by, other, found, frame)
+
+    def _followers(self, conn: Connection, reference: ReferenceFrame, frame: FrameStars) -> list[Registered]:
         known = registrations.registered_with(conn, reference.frame_id, but=frame.frame_id, newest=NEWEST)
         return choose_others([k for k in known if k.frame_id != reference.frame_id], frame.mjd)
+
+
+def _far(references: list[ReferenceFrame], frame: FrameStars) -> Iterator[Alignment]:
+    for reference in references:
+        found = register_far(reference.xy, frame.xy)
+        if found:
+            yield _direct(reference, found, frame)
+
+
+def _left_behind(reference: ReferenceFrame, others: list[Registered], frame: FrameStars) -> bool:
+    """Tell whether the newest of the other frames has too little of the reference frame on it."""
+    return bool(others) and _overlap(others[0].transform, reference, frame) < LEAST_OVERLAP
+
+
+def _direct(reference: ReferenceFrame, found: Registration, frame: FrameStars) -> Alignment:
+    return Alignment(reference, reference, found, found, _error(found, reference, frame))
 
 
 def choose_others(known: Sequence[Registered], mjd: float, n: int = OTHERS) -> list[Registered]:

@@ -272,7 +272,11 @@ class Placer:
             return found
         reference = self._aligner.reference(conn, here[0], frame.camera_id)
         moved = None
-        if reference and reference.wcs and {reference.astrometry, found.astrometry} <= {"catalogue", "frames"}:
+        if (
+            reference
+            and reference.wcs
+            and {reference.astrometry, found.astrometry} <= {"catalogue", "frames"}
+        ):
             moved = by_sky(reference, found.wcs, found.rms_arcsec / found.wcs.scale_arcsec)
         if moved is None:
             return replace(found, field_id=here[0])

@@ -176,7 +176,13 @@ def set_reference(conn: Connection, field_id: int, camera_id: int, frame_id: int
         .returning(field_reference.c.frame_id)
     )
     if conn.execute(made).first():
-        still: dict[str, Any] = {"shift_x": 0.0, "shift_y": 0.0, "shift_rotation": 0.0, "shift_scale": 1.0, "shift_rms": 0.0}
+        still: dict[str, Any] = {
+            "shift_x": 0.0,
+            "shift_y": 0.0,
+            "shift_rotation": 0.0,
+            "shift_scale": 1.0,
+            "shift_rms": 0.0,
+        }
         still |= {"shift_map": [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]}
         conn.execute(
             frame.update().where(frame.c.frame_id == frame_id).values(reference_frame_id=frame_id, **still)

@@ -39,8 +39,8 @@ def test_a_drift_beyond_the_field_is_followed(database, tmp_path, strip):
     write_cuts(tmp_path, strip, corners)
     report = ingest(database, [tmp_path], HERE)
     assert report.n_accepted == 16, report.rejected
-    rows = ask(database, "SELECT shift_x, shift_y, shift_rms, shift_n, via_frame_id, reference_frame_id, shift_rotation "
-               "FROM frame ORDER BY mjd")  # fmt: skip
+    rows = ask(database, "SELECT shift_x, shift_y, shift_rms, shift_n, via_frame_id, reference_frame_id, "
+               "shift_rotation FROM frame ORDER BY mjd")  # fmt: skip
     assert len({r[5] for r in rows}) == 1
     for (x, _), row in zip(corners, rows):
         assert row[0] == pytest.approx(-x, abs=0.2) and row[1] == pytest.approx(0, abs=0.2)
@@ -48,8 +48,8 @@ def test_a_drift_beyond_the_field_is_followed(database, tmp_path, strip):
     assert rows[2][4] is None and rows[-1][4] is not None  # the last ones share no star with the first
     assert rows[-1][2] > rows[2][2] > 0 and rows[-1][3] > 20
     ids = {r[0] for r in ask(database, "SELECT frame_id FROM frame")}
-    by = ask(database, "SELECT DISTINCT m.frame_id, m.reference_detection_id >> 20, f.via_frame_id, f.reference_frame_id "
-             "FROM astrometric_match m JOIN frame f USING (frame_id)")  # fmt: skip
+    by = ask(database, "SELECT DISTINCT m.frame_id, m.reference_detection_id >> 20, f.via_frame_id, "
+             "f.reference_frame_id FROM astrometric_match m JOIN frame f USING (frame_id)")  # fmt: skip
     assert by and all(b in ids and b == (via if via is not None else ref) for _, b, via, ref in by)
 
 
