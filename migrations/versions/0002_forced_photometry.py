@@ -120,6 +120,25 @@ def _judgements() -> None:
     op.execute(RESTORED_BEFORE)
 
 
+def _changed_sources() -> None:
+    """Add to the history of sources what takes a change back."""
+    op.add_column('source_history', sa.Column('detections', ARRAY(sa.BigInteger()), server_default='{}', nullable=False, comment='[-] detections that went from one source to the other'))
+    op.add_column('source_history', sa.Column('moved_frames', ARRAY(sa.BigInteger()), server_default='{}', nullable=False, comment='[-] frames whose forced measurement went with them'))
+    op.add_column('source_history', sa.Column('swapped_frames', ARRAY(sa.BigInteger()), server_default='{}', nullable=False, comment='[-] frames on which the two sources exchanged their forced measurements'))
+    op.add_column('source_history', sa.Column('before', JSONB(), server_default='[]', nullable=False, comment='[-] the rows of source before'))
+    op.execute("COMMENT ON COLUMN source_history.other_source_id IS '[-] the other source: that took it over, or that it was split off'")
+    op.create_index(op.f('source_history_other_source_id_idx'), 'source_history', ['other_source_id'], unique=False)
+    op.create_index('source_merged_into_idx', 'source', ['merged_into'], unique=False, postgresql_where=sa.text('merged_into >= 0'))
+
+
+def _drop_changed_sources() -> None:
+    op.drop_index('source_merged_into_idx', table_name='source')
+    op.drop_index(op.f('source_history_other_source_id_idx'), table_name='source_history')
+    op.execute("COMMENT ON COLUMN source_history.other_source_id IS '[-] the other source'")
+    for name in ('before', 'swapped_frames', 'moved_frames', 'detections'):
+        op.drop_column('source_history', name)
+
+
 def _drop_quality_and_judgements() -> None:
     op.create_table_comment('frame_judgement', JUDGEMENTS_BEFORE, existing_comment=JUDGEMENTS)
     op.drop_index('frame_judgement_withdrawn_run_id_idx', table_name='frame_judgement')
@@ -202,10 +221,12 @@ def upgrade() -> None:
     _masters()
     _quality()
     _judgements()
+    _changed_sources()
 
 
 def downgrade() -> None:
     """Drop all of that; light curves keep the points that have a detection."""
+    _drop_changed_sources()
     _drop_quality_and_judgements()
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")

@@ -29,7 +29,10 @@ def forced_dtype(n_kinds: int) -> np.dtype:
 
 
 def read_forced(conn: Connection, frame_ids: NDArray[np.integer], kinds: Sequence[int]) -> NDArray[Any]:
-    """Return the forced measurements of frames in some kinds; NaN where a frame has none of a kind."""
+    """Return the forced measurements of frames in some kinds; NaN where a frame has none of a kind.
+
+    What sources keep that were merged into others is left out: the others have their own.
+    """
     flux, error = (
         ", ".join(
             f"{name}_psf{end}" if kind == PSF else f"coalesce({name}_aperture{end}[{int(kind) + 1}], 'NaN')"
@@ -39,7 +42,8 @@ def read_forced(conn: Connection, frame_ids: NDArray[np.integer], kinds: Sequenc
     )
     query = (
         f"SELECT cell, frame_id, detection_id, source_id, x, y, flags, ARRAY[{flux}], ARRAY[{error}] FROM forced "
-        "WHERE frame_id = ANY(%(frames)s::bigint[])"
+        "WHERE frame_id = ANY(%(frames)s::bigint[]) "
+        "AND source_id NOT IN (SELECT source_id FROM source WHERE merged_into >= 0)"
     )
     return copy_out(conn, query, forced_dtype(len(kinds)), {"frames": frame_ids})
 

@@ -25,6 +25,9 @@ LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detec
 LEFT JOIN forced r ON p.photometry > -2 AND r.frame_id = p.frame_id AND r.cell = p.cell AND r.source_id = p.source_id
 WHERE p.solution_id = %(solution)s AND p.frame_id = ANY(%(frames)s)
   AND (CASE WHEN p.photometry = -2 THEN d.detection_id ELSE r.source_id END) IS NOT NULL
+  AND p.source_id NOT IN (SELECT unnest(ARRAY[h.source_id, h.other_source_id]) FROM source_history h, solution s
+                          LEFT JOIN run g USING (run_id) WHERE s.solution_id = %(solution)s
+                          AND h.happened_at > coalesce(g.started_at, s.created_at))
 """
 POINT = [("frame_id", "i8"), ("detection_id", "i8"), ("source_id", "i8"), ("photometry", "i2"), ("mag", "f8")]
 POINT += [
@@ -39,7 +42,10 @@ POINT += [
 
 
 def wrong_points(conn: Connection, solution_id: int) -> tuple[int, str]:
-    """Count the points of a solution whose magnitude is not raw + terms, and describe the first; '' if none."""
+    """Count the points of a solution whose magnitude is not raw + terms, and describe the first; '' if none.
+
+    Sources that were merged or split since are left out: what was measured belongs to another then.
+    """
     query = text(
         "SELECT frame_id, zero_point, coefficients FROM frame_term WHERE solution_id = :s ORDER BY frame_id"
     )

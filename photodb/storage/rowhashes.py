@@ -20,7 +20,7 @@ detection
 source                        its set of detections, `n_detections`, first and last time, flags, and its
 position
                               to 1e-6 deg (a mean may differ in its last bits when frames came in another
-                              order)
+                              order); those merged into others only if they keep detections
 master, master_frame,         all columns but `left_out`; a master by its identity, frames by `data_hash`
 frame_master
 forced                        its frame's `data_hash`, its source by its set of detections, the number of its
@@ -119,7 +119,7 @@ SELECT t.approximate, (SELECT md5(string_agg(data_hash, ',' ORDER BY data_hash))
 SOURCE_ROWS = """
 SELECT k.content, t.n_detections, t.first_mjd, t.last_mjd, t.flags, t.approximate, t.merged_into >= 0,
        round(t.ra::numeric, 6), round(t.dec::numeric, 6)
-FROM source t LEFT JOIN source_content k USING (source_id)
+FROM source t LEFT JOIN source_content k USING (source_id) WHERE t.merged_into < 0 OR k.content IS NOT NULL
 """
 
 CONTENT_TABLES: tuple[Table, ...] = (

@@ -112,6 +112,7 @@ ORDER BY f.frame_id
 _DETECTIONS = """
 SELECT cell, frame_id, detection_id, source_id, x, y, mag, mag_err, flags, flux_err FROM detection
 WHERE frame_id = ANY(%(frames)s::bigint[]) AND source_id >= 0
+  AND source_id NOT IN (SELECT source_id FROM source WHERE merged_into >= 0)
 """
 _SOURCES = """
 SELECT source_id, cell, ra, dec, flags, field_id FROM source
@@ -140,7 +141,7 @@ def read_frames(conn: Connection, bands: Sequence[str] = ()) -> NDArray[Any]:
 
 
 def read_detections(conn: Connection, frame_ids: NDArray[np.integer]) -> NDArray[Any]:
-    """Return the detections of frames that have a source, DETECTION_DTYPE."""
+    """Return the detections of frames that have a source that was not merged into another, DETECTION_DTYPE."""
     return copy_out(conn, _DETECTIONS, DETECTION_DTYPE, {"frames": frame_ids})
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, REAL
 from sqlalchemy.schema import Sequence
@@ -73,6 +74,10 @@ def _double(name: str, unit: str, comment: str, **options: Any) -> Column:
 
 def _text(name: str, comment: str, *rest: Any, **options: Any) -> Column:
     return _col(name, Text, "-", comment, *rest, **options)
+
+
+def _ids(name: str, comment: str) -> Column:
+    return _col(name, ARRAY(BigInteger), "-", comment, nullable=False, server_default="{}")
 
 
 def _now(name: str, comment: str) -> Column:
@@ -649,6 +654,7 @@ source = Table(
     CheckConstraint("source_id >> 38 = cell", name="cell"),
     Index("source_healpix_idx", "healpix"),
     Index("source_source_id_idx", "source_id"),
+    Index("source_merged_into_idx", "merged_into", postgresql_where=text("merged_into >= 0")),
     comment="One object on the sky.",
 )
 
@@ -657,11 +663,22 @@ source_history = Table(
     metadata,
     _key("source_history_id", "key"),
     _col("source_id", BigInteger, "-", "source", nullable=False, index=True),
-    _col("other_source_id", BigInteger, "-", "the other source", nullable=False),
+    _col(
+        "other_source_id",
+        BigInteger,
+        "-",
+        "the other source: that took it over, or that it was split off",
+        nullable=False,
+        index=True,
+    ),
     _text("kind", "merged, split or moved", nullable=False),
     _text("note", "why", nullable=False, server_default=""),
     _now("happened_at", "when"),
     _run(),
+    _ids("detections", "detections that went from one source to the other"),
+    _ids("moved_frames", "frames whose forced measurement went with them"),
+    _ids("swapped_frames", "frames on which the two sources exchanged their forced measurements"),
+    _col("before", JSONB, "-", "the rows of source before", nullable=False, server_default="[]"),
     CheckConstraint("kind in ('merged','split','moved')", name="kind"),
     comment="Merges and splits of sources.",
 )

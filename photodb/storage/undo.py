@@ -5,11 +5,14 @@ What later runs built on stands in the way and is named; nothing is taken from u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from photodb.core.sky import healpix29, unit_vectors
+from photodb.storage import sourceundo
 from photodb.storage.bulk import copy_in, copy_out
 from photodb.storage.partitions import drop_solution_partition
 
@@ -57,6 +60,7 @@ BLOCKERS: tuple[str, ...] = (
         GROUP BY run_id""",
     f"""SELECT format('frames of run %s were taken with its cameras: undo that run first', run_id)
         FROM frame WHERE camera_id IN {CAMERAS} AND NOT EXISTS {FRAMES} GROUP BY run_id""",
+    *sourceundo.BLOCKERS,
 )
 """SELECTs of reasons why a run cannot be undone."""
 
@@ -77,6 +81,8 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     """
     conn.execute(text("LOCK TABLE source, frame, solution IN SHARE ROW EXCLUSIVE MODE"))
     counts = _undo_solutions(conn, run_id)
+    counts["source_history"], stale = sourceundo.undo_changes(conn, run_id)
+    renew_sources(conn, stale)
     counts["master"] = _undo_masters(conn, run_id)
     counts |= _undo_frames(conn, run_id)
     counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
@@ -179,6 +185,23 @@ def _renew_sources(conn: Connection) -> int:
     AND NOT EXISTS (SELECT FROM detection d WHERE d.source_id = s.source_id)
     """
     deleted = conn.execute(text(orphans)).rowcount
+    _renew_touched(conn)
+    return deleted
+
+
+def renew_sources(conn: Connection, source_ids: Sequence[int]) -> None:
+    """Make counts, times and mean positions of sources anew from their detections."""
+    if not source_ids:
+        return
+    touched = text(
+        "CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
+    )
+    conn.execute(touched, {"ids": list(source_ids)})
+    _renew_touched(conn)
+    conn.execute(text("DROP TABLE touched"))
+
+
+def _renew_touched(conn: Connection) -> None:
     rows = copy_out(
         conn,
         """SELECT d.cell, d.source_id, d.ra, d.dec, f.mjd FROM detection d JOIN touched t USING (source_id)
@@ -187,7 +210,6 @@ def _renew_sources(conn: Connection) -> int:
     )
     if len(rows):
         _write_positions(conn, _positions(rows))
-    return deleted
 
 
 def _positions(rows: NDArray) -> NDArray:

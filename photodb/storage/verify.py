@@ -30,6 +30,13 @@ MEASURE_AGAIN = (
 SOLVE_AGAIN = "solve again ('photodb solve'), then drop the faulty solution ('photodb solution drop N')"
 
 
+CHANGED_SINCE = """EXISTS (SELECT FROM source_history h JOIN solution s ON s.solution_id = p.solution_id
+                                LEFT JOIN run g ON g.run_id = s.run_id
+                                WHERE p.source_id IN (h.source_id, h.other_source_id)
+                                AND h.happened_at > coalesce(g.started_at, s.created_at))"""
+"""SQL of whether the source of a light-curve point `p` was merged or split since: its rows went to another then."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something wrong: which check, how many rows, an example, and how to mend it."""
@@ -111,7 +118,8 @@ CHECKS: tuple[Check, ...] = (
         """SELECT format('frame %s, source %s: detection %s', r.frame_id, r.source_id, r.detection_id)
            FROM forced r WHERE r.detection_id >= 0
            AND NOT EXISTS (SELECT FROM detection d WHERE d.frame_id = r.frame_id AND d.cell = r.cell
-                           AND d.detection_id = r.detection_id AND d.source_id = r.source_id)""",
+                           AND d.detection_id = r.detection_id AND d.source_id = r.source_id)
+           AND NOT EXISTS (SELECT FROM source s WHERE s.source_id = r.source_id AND s.merged_into >= 0)""",
         MEASURE_AGAIN,
     ),
     Check(
@@ -120,6 +128,12 @@ CHECKS: tuple[Check, ...] = (
            FROM source s LEFT JOIN (SELECT source_id, count(*) AS n FROM detection WHERE source_id >= 0 GROUP
            BY 1) d USING (source_id) WHERE s.merged_into < 0 AND s.n_detections <> coalesce(d.n, 0)""",
         "undo the last ingest ('photodb runs list', 'photodb runs undo RUN') and ingest its frames again",
+    ),
+    Check(
+        "sources are merged into sources",
+        """SELECT format('source %s was merged into %s, which is not there', s.source_id, s.merged_into) FROM source s
+           WHERE s.merged_into >= 0 AND NOT EXISTS (SELECT FROM source k WHERE k.source_id = s.merged_into)""",
+        "undo the run that merged it ('photodb source history ID' tells it)",
     ),
     Check(
         "masters have their pixels",
@@ -138,19 +152,22 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "light curves belong to detections",
-        """SELECT format('solution %s, frame %s, detection %s', p.solution_id, p.frame_id, p.detection_id)
+        f"""SELECT format('solution %s, frame %s, detection %s', p.solution_id, p.frame_id, p.detection_id)
            FROM light_curve_point p
            WHERE p.detection_id >= 0
            AND NOT EXISTS (SELECT FROM detection d WHERE d.frame_id = p.frame_id AND d.cell = p.cell
-                           AND d.detection_id = p.detection_id AND d.source_id = p.source_id)""",
+                           AND d.detection_id = p.detection_id AND d.source_id = p.source_id)
+           AND NOT ({CHANGED_SINCE} AND EXISTS (SELECT FROM detection d WHERE d.frame_id = p.frame_id
+                                                AND d.detection_id = p.detection_id))""",
         SOLVE_AGAIN,
     ),
     Check(
         "light curves belong to forced measurements",
-        """SELECT format('solution %s, frame %s, source %s', p.solution_id, p.frame_id, p.source_id)
+        f"""SELECT format('solution %s, frame %s, source %s', p.solution_id, p.frame_id, p.source_id)
            FROM light_curve_point p
            WHERE p.photometry > -2 AND NOT EXISTS (SELECT FROM forced r WHERE r.frame_id = p.frame_id
-                                                   AND r.cell = p.cell AND r.source_id = p.source_id)""",
+                                                   AND r.cell = p.cell AND r.source_id = p.source_id)
+           AND NOT {CHANGED_SINCE}""",
         SOLVE_AGAIN,
     ),
     Check(

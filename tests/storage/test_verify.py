@@ -34,6 +34,8 @@ DAMAGE = {
     "(SELECT min(source_id) FROM source)",
     "sources count their detections": "UPDATE source SET n_detections = n_detections + 1 WHERE source_id = "
     "(SELECT min(source_id) FROM source)",
+    "sources are merged into sources": "UPDATE source SET merged_into = 5 WHERE source_id = "
+    "(SELECT min(source_id) FROM source)",
     "masters have their pixels": "INSERT INTO master (camera_id, kind, n_frames, data_hash) "
     "SELECT min(camera_id), 'bias', 3, 'x' FROM camera",
     "light curves belong to solutions": "UPDATE archive SET published_solution_id = NULL; DELETE FROM solution",
