@@ -222,11 +222,13 @@ def upgrade() -> None:
     _quality()
     _judgements()
     _changed_sources()
+    _known_objects()
 
 
 def downgrade() -> None:
     """Drop all of that; light curves keep the points that have a detection."""
     _drop_changed_sources()
+    _drop_known_objects()
     _drop_quality_and_judgements()
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")
@@ -294,3 +296,66 @@ def _drop_masters() -> None:
         op.alter_column('master', name, comment=comment)
     op.drop_constraint(op.f('master_identity_key'), 'master', type_='unique')
     op.alter_column('master', 'identity', new_column_name='path', comment="[-] file with the pixels, below the archive's folder")
+
+
+def _known_objects() -> None:
+    """Add known objects and their names; and what reference catalogues tell besides."""
+    op.add_column('reference_catalogue', sa.Column('systems', ARRAY(sa.Text()), server_default='{}', nullable=False, comment='[-] magnitude system of each of bands: AB, Vega or unknown; empty if not told'))
+    op.add_column('reference_catalogue', sa.Column('fastest', REAL(), server_default='0', nullable=False, comment='[mas/yr] largest proper motion among its stars'))
+    op.execute("UPDATE reference_catalogue c SET fastest = coalesce((SELECT max(sqrt(pm_ra::float8 ^ 2 + pm_dec::float8 ^ 2)) FROM reference_star s WHERE s.reference_catalogue_id = c.reference_catalogue_id), 0)")
+    op.create_index('reference_star_name_idx', 'reference_star', ['name'], unique=False)
+    op.create_table('known_catalogue',
+        sa.Column('known_catalogue_id', sa.BigInteger(), autoincrement=True, nullable=False, comment='[-] key'),
+        sa.Column('name', sa.Text(), nullable=False, comment='[-] name, unique; simbad and vsx hold what was asked for over the network'),
+        sa.Column('kind', sa.Text(), server_default='variables', nullable=False, comment='[-] what its objects are, for example variables'),
+        sa.Column('path', sa.Text(), nullable=True, comment='[-] file it was loaded from, or address that was asked'),
+        sa.Column('data_hash', sa.Text(), nullable=True, comment='[-] SHA-256 of the file; NULL for answers of the network'),
+        sa.Column('epoch', REAL(), server_default='2000', nullable=False, comment='[yr] Julian epoch of the positions'),
+        sa.Column('run_id', sa.BigInteger(), nullable=True, comment='[-] run that wrote the row'),
+        sa.ForeignKeyConstraint(['run_id'], ['run.run_id'], name=op.f('known_catalogue_run_id_fkey')),
+        sa.PrimaryKeyConstraint('known_catalogue_id', name=op.f('known_catalogue_pkey')),
+        sa.UniqueConstraint('name', name=op.f('known_catalogue_name_key')),
+        comment='An outside catalogue of objects with names: variables, targets.'
+    )
+    op.create_index(op.f('known_catalogue_run_id_idx'), 'known_catalogue', ['run_id'], unique=False)
+    op.create_table('known_object',
+        sa.Column('known_object_id', sa.BigInteger(), autoincrement=True, nullable=False, comment='[-] key'),
+        sa.Column('known_catalogue_id', sa.BigInteger(), nullable=False, comment='[-] catalogue'),
+        sa.Column('name', sa.Text(), nullable=False, comment='[-] name as the catalogue writes it'),
+        sa.Column('healpix', sa.BigInteger(), nullable=False, comment='[-] HEALPix cell of order 29, nested'),
+        sa.Column('ra', DOUBLE_PRECISION(), nullable=False, comment="[deg] right ascension (ICRS) at the catalogue's epoch"),
+        sa.Column('dec', DOUBLE_PRECISION(), nullable=False, comment="[deg] declination (ICRS) at the catalogue's epoch"),
+        sa.Column('pm_ra', REAL(), nullable=False, comment='[mas/yr] proper motion in right ascension times cos(dec); 0 if unknown'),
+        sa.Column('pm_dec', REAL(), nullable=False, comment='[mas/yr] proper motion in declination; 0 if unknown'),
+        sa.Column('position_error', REAL(), nullable=False, comment='[arcsec] error of the position; NaN if unknown'),
+        sa.Column('type', sa.Text(), nullable=False, comment='[-] type of the object as the catalogue writes it; empty if none'),
+        sa.Column('period', DOUBLE_PRECISION(), nullable=False, comment='[d] period; NaN if none'),
+        sa.Column('epoch', DOUBLE_PRECISION(), nullable=False, comment='[d] time of maximum or minimum, JD as the catalogue writes it; NaN if none'),
+        sa.Column('mag_max', REAL(), nullable=False, comment='[mag] magnitude at maximum; NaN if none'),
+        sa.Column('mag_min', REAL(), nullable=False, comment='[mag] magnitude at minimum; NaN if none'),
+        sa.Column('mag_band', sa.Text(), nullable=False, comment='[-] band of these magnitudes; empty if not told'),
+        sa.Column('run_id', sa.BigInteger(), nullable=True, comment='[-] run that wrote the row'),
+        sa.ForeignKeyConstraint(['known_catalogue_id'], ['known_catalogue.known_catalogue_id'], name=op.f('known_object_known_catalogue_id_fkey'), ondelete='CASCADE'),
+        sa.ForeignKeyConstraint(['run_id'], ['run.run_id'], name=op.f('known_object_run_id_fkey')),
+        sa.PrimaryKeyConstraint('known_object_id', name=op.f('known_object_pkey')),
+        comment='One object of a known catalogue.'
+    )
+    for column in ('known_catalogue_id', 'healpix', 'run_id'):
+        op.create_index(op.f(f'known_object_{column}_idx'), 'known_object', [column], unique=False)
+    op.create_table('known_name',
+        sa.Column('normal', sa.Text(), nullable=False, comment='[-] name in the form of photodb.core.names, by which it is found'),
+        sa.Column('known_object_id', sa.BigInteger(), nullable=False, comment='[-] object'),
+        sa.Column('name', sa.Text(), nullable=False, comment='[-] name as it is written'),
+        sa.ForeignKeyConstraint(['known_object_id'], ['known_object.known_object_id'], name=op.f('known_name_known_object_id_fkey'), ondelete='CASCADE'),
+        sa.PrimaryKeyConstraint('normal', 'known_object_id', name=op.f('known_name_pkey')),
+        comment='One of the names of a known object.'
+    )
+    op.create_index(op.f('known_name_known_object_id_idx'), 'known_name', ['known_object_id'], unique=False)
+
+
+def _drop_known_objects() -> None:
+    for name in ('known_name', 'known_object', 'known_catalogue'):
+        op.drop_table(name)
+    op.drop_index('reference_star_name_idx', 'reference_star')
+    op.drop_column('reference_catalogue', 'fastest')
+    op.drop_column('reference_catalogue', 'systems')

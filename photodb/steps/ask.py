@@ -38,6 +38,7 @@ UNITS = {
     "ra_scatter": "arcsec",
     "dec_scatter": "arcsec",
     "separation_arcsec": "arcsec",
+    "position_error": "arcsec",
     "period": "d",
     "amplitude": "mag",
     "global_noise": "mag",

@@ -38,6 +38,8 @@ CATALOGUE_COLUMNS = {
     "epoch": "f8",
     "path": "U256",
     "bands": "U120",
+    "position_error": "f8",
+    "correction": "U120",
 }
 
 
@@ -179,4 +181,10 @@ def catalogue_table(db: Database) -> Table:
     """List the reference catalogues."""
     with db.begin() as conn:
         rows = refcats.list_catalogues(conn)
-    return typed_table([{**row, "bands": ", ".join(row["bands"])} for row in rows], CATALOGUE_COLUMNS)
+    words = ({"bands": ", ".join(r["bands"]), "correction": _as_json(r["correction"])} for r in rows)
+    return typed_table([{**row, **word} for row, word in zip(rows, words, strict=True)], CATALOGUE_COLUMNS)
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    """Return a mapping as text; nothing for an empty one."""
+    return json.dumps(dict(values)) if values else ""

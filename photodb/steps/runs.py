@@ -20,6 +20,8 @@ JUDGING = ("frame reject", "frame restore", "qa apply", "shift reject")
 NOT_UNDONE = {
     "solution publish": "'photodb solution publish N' publishes another, 'photodb solution list' lists them",
     "calib drop": "the pixels are gone; 'photodb calib build' builds the master anew",
+    "refcat drop": "the catalogue is gone; 'photodb refcat load' loads it again",
+    "objects drop": "the objects are gone; 'photodb objects load' loads them again",
     "solution drop": "what it deleted is gone; 'photodb solve' makes a solution anew",
 }
 """Commands whose runs only changed or deleted rows, and what to do instead."""
@@ -29,6 +31,7 @@ EMPTY = {
     "'photodb telescope add FILE.toml' describes them anew",
     **dict.fromkeys(JUDGING, "none of its judgements stands; 'photodb frame list' shows the frames"),
     "refcat load": "the catalogue is not its own; 'photodb refcat list' lists them",
+    "objects load": "the objects are not its own; 'photodb objects list' lists them",
 }
 """Commands whose runs can be taken back only while rows of theirs are there, and what to do else."""
 

@@ -21,6 +21,8 @@ STAR = np.dtype(
 NAN = float("nan")
 NO_MAG = 99.0
 """Stands for a star without a magnitude, so that it comes last."""
+CORRECTED_DEG = 0.02
+"""How far a systematic correction may carry a star into the cone: a minute of arc, and a little."""
 IN_CONE = """
 SELECT s.reference_star_id, s.ra, s.dec, s.pm_ra, s.pm_dec,
   coalesce((SELECT min(m) FROM unnest(s.mag) AS m WHERE m = m AND m <> 'NaN'), 99)
@@ -40,18 +42,33 @@ class Catalogue:
     priority: int
     position_error: float = NAN  # arcsec, an axis; NaN if unknown
     correction: Correction = field(default_factory=Correction)
+    fastest: float = 0.0  # mas/yr, the largest proper motion among its stars
 
 
 def by_priority(conn: Connection) -> list[Catalogue]:
     """List the catalogues, highest priority first, then newest."""
     c = reference_catalogue.c
-    columns = (c.reference_catalogue_id, c.name, c.epoch, c.priority, c.position_error, c.correction)
+    columns = (
+        c.reference_catalogue_id,
+        c.name,
+        c.epoch,
+        c.priority,
+        c.position_error,
+        c.correction,
+        c.fastest,
+    )
     rows = conn.execute(select(*columns).order_by(c.priority.desc(), c.reference_catalogue_id.desc()))
     return [
         Catalogue(
-            key, name, epoch, priority, NAN if error is None else error, Correction.from_dict(correction)
+            key,
+            name,
+            epoch,
+            priority,
+            NAN if error is None else error,
+            Correction.from_dict(correction),
+            fast,
         )
-        for key, name, epoch, priority, error, correction in rows
+        for key, name, epoch, priority, error, correction, fast in rows
     ]
 
 
@@ -65,10 +82,13 @@ def list_catalogues(conn: Connection) -> list[RowMapping]:
 def stars_in_cone(
     conn: Connection, catalogue: Catalogue, ra: float, dec: float, radius_deg: float, epoch: float
 ) -> NDArray:
-    """Return the stars (rows of `STAR`) of a cone, brightest first, corrected and moved to a Julian epoch."""
-    lo, hi = sky.cone_ranges(ra, dec, radius_deg)
+    """Return the stars (rows of `STAR`) of a cone, brightest first, corrected and moved to a Julian epoch.
+
+    A star counts by where it is at that epoch: the cone is fetched wider by the motion of the fastest star.
+    """
+    drift_deg = catalogue.fastest * abs(epoch - catalogue.epoch) / 3.6e6
+    lo, hi = sky.cone_ranges(ra, dec, min(radius_deg + drift_deg + CORRECTED_DEG, 180.0))
     rows = bulk.copy_out(conn, IN_CONE, STAR, (lo.tolist(), hi.tolist(), catalogue.reference_catalogue_id))
-    rows = rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
     rows = rows[np.lexsort((rows["key"], rows["mag"]))]
     known = np.where(rows["mag"] < NO_MAG, rows["mag"], np.nan)
     east, north = catalogue.correction.offsets(rows["ra"], rows["dec"], known)
@@ -76,7 +96,7 @@ def stars_in_cone(
     rows["ra"], rows["dec"] = sky.deproject(
         rows["pm_ra"] * years + east / 3600, rows["pm_dec"] * years + north / 3600, rows["ra"], rows["dec"]
     )
-    return rows
+    return rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
 
 
 def find_catalogue(conn: Connection, name: str) -> RowMapping | None:
@@ -99,7 +119,7 @@ def insert_catalogue(
     position_error: float | None = None,
     correction: Mapping[str, Any] | None = None,
 ) -> int:
-    """Insert a catalogue and its stars.
+    """Insert a catalogue and its stars, and return its key.
 
     Parameters
     ----------
@@ -110,12 +130,27 @@ def insert_catalogue(
     """
     values = {
         "name": name, "path": path, "data_hash": data_hash, "epoch": epoch, "priority": priority, "bands": bands,
-        "n_stars": len(stars), "run_id": run_id, "position_error": position_error, "correction": correction or {},
+        "run_id": run_id, "correction": correction or {},
     }  # fmt: skip
-    statement = (
-        reference_catalogue.insert().values(values).returning(reference_catalogue.c.reference_catalogue_id)
-    )
-    key = int(conn.execute(statement).scalar_one())
+    key = begin_catalogue(conn, values)
+    append_stars(conn, key, stars)
+    finish_catalogue(conn, key, len(stars), position_error, fastest(stars))
+    return key
+
+
+def begin_catalogue(conn: Connection, values: Mapping[str, Any]) -> int:
+    """Insert the row of a catalogue whose stars are to come, and return its key."""
+    made = reference_catalogue.insert().values({"n_stars": 0, **values})
+    return int(conn.execute(made.returning(reference_catalogue.c.reference_catalogue_id)).scalar_one())
+
+
+def fastest(stars: NDArray) -> float:
+    """Return the largest proper motion among stars, mas/yr; 0 of none."""
+    return float(np.hypot(stars["pm_ra"], stars["pm_dec"]).max(initial=0.0))
+
+
+def append_stars(conn: Connection, key: int, stars: NDArray) -> None:
+    """Add stars, as `insert_catalogue` takes them, to a catalogue."""
     first = conn.execute(
         text(
             "SELECT nextval(pg_get_serial_sequence('reference_star', 'reference_star_id')) FROM generate_series(1, :n)"
@@ -136,4 +171,28 @@ def insert_catalogue(
     for column in ("mag", "mag_err"):
         rows[column] = np.fromiter((v.tolist() for v in stars[column]), object, len(stars))
     bulk.copy_in(conn, "reference_star", rows)
-    return key
+
+
+def finish_catalogue(
+    conn: Connection, key: int, n_stars: int, position_error: float | None, fastest_mas: float
+) -> None:
+    """Write what is known of a catalogue once its stars are in."""
+    values = {"n_stars": n_stars, "position_error": position_error, "fastest": fastest_mas}
+    conn.execute(
+        reference_catalogue.update().where(reference_catalogue.c.reference_catalogue_id == key).values(values)
+    )
+
+
+def users(conn: Connection, key: int) -> dict[str, int]:
+    """Count what rests on a catalogue: frames placed with it, ties to it."""
+    query = "SELECT count(*) FROM {} WHERE reference_catalogue_id = :key"
+    return {
+        table: int(conn.scalar(text(query.format(table)), {"key": key}) or 0) for table in ("frame", "tie")
+    }
+
+
+def delete_catalogue(conn: Connection, key: int) -> int:
+    """Delete a catalogue with its stars, and return how many stars that were; call `users` first."""
+    stars = conn.execute(text("DELETE FROM reference_star WHERE reference_catalogue_id = :key"), {"key": key})
+    conn.execute(reference_catalogue.delete().where(reference_catalogue.c.reference_catalogue_id == key))
+    return stars.rowcount

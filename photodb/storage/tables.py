@@ -214,6 +214,15 @@ reference_catalogue = Table(
     ),
     _col("n_stars", Integer, "-", "stars loaded", nullable=False),
     _run(),
+    _col(
+        "systems",
+        ARRAY(Text),
+        "-",
+        "magnitude system of each of bands: AB, Vega or unknown; empty if not told",
+        nullable=False,
+        server_default="{}",
+    ),
+    _real("fastest", "mas/yr", "largest proper motion among its stars", nullable=False, server_default="0"),
     comment="An outside catalogue of positions and magnitudes.",
 )
 
@@ -252,7 +261,76 @@ reference_star = Table(
     ),
     _col("mag_err", ARRAY(REAL), "mag", "their errors; NaN if none", nullable=False),
     Index("reference_star_healpix_idx", "healpix"),
+    Index("reference_star_name_idx", "name"),
     comment="One star of a reference catalogue.",
+)
+
+known_catalogue = Table(
+    "known_catalogue",
+    metadata,
+    _key("known_catalogue_id", "key"),
+    _text(
+        "name",
+        "name, unique; simbad and vsx hold what was asked for over the network",
+        nullable=False,
+        unique=True,
+    ),
+    _text("kind", "what its objects are, for example variables", nullable=False, server_default="variables"),
+    _text("path", "file it was loaded from, or address that was asked"),
+    _text("data_hash", "SHA-256 of the file; NULL for answers of the network"),
+    _real("epoch", "yr", "Julian epoch of the positions", nullable=False, server_default="2000"),
+    _run(),
+    comment="An outside catalogue of objects with names: variables, targets.",
+)
+
+known_object = Table(
+    "known_object",
+    metadata,
+    _key("known_object_id", "key"),
+    _col(
+        "known_catalogue_id",
+        BigInteger,
+        "-",
+        "catalogue",
+        ForeignKey("known_catalogue.known_catalogue_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _text("name", "name as the catalogue writes it", nullable=False),
+    _col("healpix", BigInteger, "-", "HEALPix cell of order 29, nested", nullable=False, index=True),
+    _double("ra", "deg", "right ascension (ICRS) at the catalogue's epoch", nullable=False),
+    _double("dec", "deg", "declination (ICRS) at the catalogue's epoch", nullable=False),
+    _real("pm_ra", "mas/yr", "proper motion in right ascension times cos(dec); 0 if unknown", nullable=False),
+    _real("pm_dec", "mas/yr", "proper motion in declination; 0 if unknown", nullable=False),
+    _real("position_error", "arcsec", "error of the position; NaN if unknown", nullable=False),
+    _text("type", "type of the object as the catalogue writes it; empty if none", nullable=False),
+    _double("period", "d", "period; NaN if none", nullable=False),
+    _double(
+        "epoch", "d", "time of maximum or minimum, JD as the catalogue writes it; NaN if none", nullable=False
+    ),
+    _real("mag_max", "mag", "magnitude at maximum; NaN if none", nullable=False),
+    _real("mag_min", "mag", "magnitude at minimum; NaN if none", nullable=False),
+    _text("mag_band", "band of these magnitudes; empty if not told", nullable=False),
+    _run(),
+    comment="One object of a known catalogue.",
+)
+
+known_name = Table(
+    "known_name",
+    metadata,
+    _text("normal", "name in the form of photodb.core.names, by which it is found", nullable=False),
+    _col(
+        "known_object_id",
+        BigInteger,
+        "-",
+        "object",
+        ForeignKey("known_object.known_object_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _text("name", "name as it is written", nullable=False),
+    PrimaryKeyConstraint("normal", "known_object_id"),
+    comment="One of the names of a known object.",
 )
 
 field = Table(

@@ -15,7 +15,8 @@ READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "cone", "query",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
-    "telescope list", "telescope show", "refcat list", "calib list", "calib show", "db status", "db url", "db check",
+    "telescope list", "telescope show", "refcat list", "refcat show",
+    "calib list", "calib show", "db status", "db url", "db check",
 }  # fmt: skip
 """Commands that leave the archive as it is; a figure goes to the file that -o names."""
 
@@ -34,7 +35,7 @@ CONTRACT = {
     "frame": "list show reject restore",
     "qa": "plot apply list suggest measure",
     "shift": "plot reject",
-    "refcat": "load list",
+    "refcat": "load list show drop",
     "calib": "build list show drop",
     "solution": "list show diff publish drop",
     "runs": "list show undo",
