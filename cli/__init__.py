@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "variables": ("variables:variables", "List candidates of variable stars, best first."),
     "period": ("period:period", "Search the period of a source."),
     "lightcurve": ("lightcurve:lightcurve", "Give the light curve at a position."),
+    "coverage": ("coverage:coverage", "Tell which frames cover a position, and what is known there."),
     "cone": ("cone:cone", "List the sources around a position."),
     "query": ("query:query", "Ask the archive in SQL, read only."),
     "export": ("export:export", "Write light curves and tables for other programs."),

@@ -9,7 +9,9 @@ from astropy.table import QTable, Table
 
 from photodb.errors import UsageError
 from photodb.steps import ask
+from photodb.steps.coverage import frames_covering
 from photodb.steps.variables import variables
+from photodb.storage.coverage import Which
 from photodb.storage.engine import Database, open_database
 
 
@@ -87,6 +89,35 @@ class Archive:
         """
         ra, dec, radius = _number("ra", ra), _number("dec", dec), _number("radius_deg", radius_deg)
         return as_table(ask.cone(self._database, ra, dec, radius))
+
+    def coverage(
+        self,
+        ra: float,
+        dec: float,
+        radius_arcsec: float | None = None,
+        band: str | None = None,
+        camera: str | None = None,
+        night: int | None = None,
+        near_misses: bool = False,
+    ) -> QTable:
+        """Return the frames that cover a position, by time, and what is known there on each; empty without any.
+
+        The column ``coverage`` is one of measured, forced, limit, masked, edge, rejected, and, with `near_misses`,
+        outside; ``limit_5sigma`` is the calibrated magnitude of a star at five sigma there. ``meta`` has the
+        number of frames that cover it and of those that have no place on the sky.
+
+        Examples
+        --------
+        >>> known = archive.coverage(31.0427, 46.6878)                # doctest: +SKIP
+        >>> known[known["coverage"] == "limit"]["mjd", "limit_5sigma"]     # doctest: +SKIP
+        """
+        ra, dec = _number("ra", ra), _number("dec", dec)
+        radius = None if radius_arcsec is None else _number("radius_arcsec", radius_arcsec)
+        which = Which(camera, band, None if night is None else int(_number("night", night)))
+        answer = frames_covering(self._database, ra, dec, radius, which, near_misses)
+        table = as_table(answer.columns)
+        table.meta.update(n_frames=len(answer), n_without_place=answer.n_without_place)
+        return table
 
     def variables(
         self, min_epochs: int = 0, band: str | None = None, min_score: float = 0.0, limit: int | None = None

@@ -162,6 +162,7 @@ def upgrade() -> None:
     op.add_column('source_stat', sa.Column('class', sa.SmallInteger(), server_default='0', nullable=False, comment='[-] 0 unknown, 1 star, 2 extended, 3 cosmic ray: of all its detections'))
     op.add_column('source_stat', sa.Column('psf_size', REAL(), server_default='NaN', nullable=False, comment='[-] mean ln of the size against that of the PSF; NaN if never fitted'))
     op.add_column('source_stat', sa.Column('psf_size_err', REAL(), server_default='NaN', nullable=False, comment='[-] its error'))
+    op.create_index('frame_radius_idx', 'frame', ['radius'], unique=False)
     op.create_table('forced',
         sa.Column('cell', sa.Integer(), nullable=False, comment='[-] HEALPix cell of order 5 of its source'),
         sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
@@ -246,6 +247,7 @@ def downgrade() -> None:
     op.drop_column('detection', 'psf_size')
     op.drop_column('frame', 'via_frame_id')
     op.drop_column('frame', 'shift_map')
+    op.drop_index('frame_radius_idx', table_name='frame')
     op.drop_column('frame', 'aperture_corrections')
     op.drop_column('frame', 'n_forced')
     op.drop_column('frame', 'channel')

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from .masters import MasterPixels
 from .reduce import NO_PLANES, NONE_32, Planes
 
 ANEW = "it was changed or damaged; take it back and build it anew (photodb runs undo, photodb calib build)"
+BLOCK = 2880
+HEAD_BYTES = 40 * BLOCK
+"""In which the headers of a master's file end."""
+END_CARD = b"END" + b" " * 77
 KEPT_BYTES = 256 << 20
 """Masters that a process keeps ready; one set at least."""
 
@@ -90,6 +94,37 @@ def from_bytes(content: bytes, data_hash: str) -> tuple[NDArray[np.float32], NDA
             "bad_master", f"a master's pixels have the hash {found[:12]}, not {data_hash[:12]}: {ANEW}"
         )
     return data, bad
+
+
+def read_mask(read: Callable[[int, int], bytes], length: int) -> NDArray[np.bool_]:
+    """Return the mask (ny, nx) of a master's file without reading its pixels.
+
+    Parameters
+    ----------
+    read : gives the bytes [start, stop) of the file. length : of the file, bytes.
+
+    Raises
+    ------
+    FrameError : no such file.
+    """
+    try:
+        head = read(0, min(HEAD_BYTES, length))
+        primary = fits.Header.fromstring(head[: head.index(END_CARD)].decode("ascii"))
+        first = _padded(head.index(END_CARD) + len(END_CARD))
+        table = fits.Header.fromstring(head[first : head.index(END_CARD, first)].decode("ascii"))
+        size = abs(table["BITPIX"]) // 8 * table["NAXIS1"] * table["NAXIS2"] + table["PCOUNT"]
+        mask = _padded(_padded(head.index(END_CARD, first) + len(END_CARD)) + size)
+        if primary["NAXIS"] or mask >= length:
+            raise ValueError("no extension BPM behind the pixels")
+        with fits.open(io.BytesIO(head[:first] + read(mask, length))) as hdus:
+            return np.ascontiguousarray(hdus["BPM"].data, bool)
+    except (*DAMAGE, UnicodeDecodeError) as error:
+        raise FrameError("bad_master", f"a master's mask cannot be read: {error}; {ANEW}") from error
+
+
+def _padded(size: int) -> int:
+    """Return a length filled up to whole blocks of a FITS file."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def load_planes(correction: Correction) -> Planes:

@@ -14,9 +14,9 @@ from photodb.storage import framelists, lightcurves, queries
 from photodb.storage.engine import Database
 from photodb.storage.lightcurves import Cover
 
-MAX_CONE_DEG = 180.0
-MAX_NEIGHBOURS = 20
-"""Sources within the radius whose points are looked at when the nearest has none."""
+from .coverage import coverage_at
+from .coversummary import sentence
+from .position import MAX_CONE_DEG, MAX_NEIGHBOURS, check_position
 
 UNITS = {
     "mjd": "d",
@@ -51,6 +51,17 @@ UNITS = {
     "read_noise": "electron",
     "saturation": "adu",
     "epoch": "yr",
+    "limit_5sigma": "mag",
+    "instrumental_limit_5sigma": "mag",
+    "deepest_limit_5sigma": "mag",
+    "stacked_limit_5sigma": "mag",
+    "flux": "electron",
+    "flux_err": "electron",
+    "exptime": "s",
+    "border_px": "pix",
+    "distance_px": "pix",
+    "distance_arcsec": "arcsec",
+    "astrom_rms_arcsec": "arcsec",
     "first_mjd": "d",
     "last_mjd": "d",
 }
@@ -102,7 +113,7 @@ def light_curve(
             raise NothingMatched(_no_solution(framelists.counts(conn)))
         found = lightcurves.sources_in_cone(conn, ra, dec, radius / 3600)
         if not len(found):
-            raise NothingMatched(_no_source(conn, ra, dec, radius, place))
+            raise NothingMatched(_no_source(conn, ra, dec, radius))
         points = lightcurves.light_curves(conn, found[:MAX_NEIGHBOURS], solution_id, band)
         if not len(points["mjd"]):
             raise NothingMatched(_no_points(found[0], band, lightcurves.bands_of(conn)))
@@ -154,13 +165,13 @@ def _no_solution(counts: dict[str, int]) -> str:
     return f"the archive holds {counts['frames']} frames and no published solution; run 'photodb solve'"
 
 
-def _no_source(conn: Any, ra: float, dec: float, radius: float, place: Cover) -> str:
+def _no_source(conn: Any, ra: float, dec: float, radius: float) -> str:
     told = f"no source within {radius:.1f} arcsec of RA {ra:.5f} Dec {dec:+.5f}"
     nearest = lightcurves.nearest_source_arcsec(conn, ra, dec)
     told += "; none within a degree" if np.isnan(nearest) else f"; the nearest is {nearest:.1f} arcsec away"
-    if place.n_frames:
-        return told + f". {place.n_frames} accepted frames cover the place; try a larger --radius"
-    return told + ". No accepted frame covers the place; see 'photodb frame list'"
+    at = coverage_at(conn, ra, dec)
+    hint = "'photodb coverage RA DEC' lists them; a larger --radius may find a source" if len(at) else ""
+    return told + f". {sentence(at)}; " + (hint or "see 'photodb frame list'")
 
 
 def _no_points(source: Any, band: str | None, bands: list[str]) -> str:
@@ -225,17 +236,6 @@ def question(
     with db.begin() as conn:
         queries.begin_reading(conn, timeout_s)
         return queries.answer(conn, sql, max_rows)
-
-
-def check_position(ra: float, dec: float) -> None:
-    """Refuse what is no place on the sky.
-
-    Raises
-    ------
-    UsageError : not finite, or a declination beyond a pole.
-    """
-    if not (np.isfinite(ra) and np.isfinite(dec) and abs(dec) <= 90):
-        raise UsageError(f"RA {ra} Dec {dec}: both must be finite, in degrees, and Dec between -90 and 90")
 
 
 def unit_of(column: str) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core.flags import Flag
+from photodb.core.footprints import count_coverage
 from photodb.core.periods import best_period
 from photodb.core.variability import compute_indices, quality_flags
 from photodb.core.variability.candidates import Verdict, judge
@@ -22,7 +23,6 @@ from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
 
 from .classes import SIZE_FLOOR, fill_classes
-from .coverage import count_coverage
 from .progress import Progress, Silent
 from .runs import recorded_run
 

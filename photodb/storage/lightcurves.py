@@ -171,12 +171,22 @@ def cover(conn: Connection, ra: float, dec: float) -> Cover:
     which two sources are one; a minute of arc at least where no frame has a measured place on the sky.
     """
     frames = covering_frames(conn, ra, dec)
-    measured = frames[~frames["approximate"]]
-    best = measured if len(measured) else frames
-    rms, scale = _median(best["astrom_rms"], 0.0), _median(best["pixel_scale"], 1.0)
-    radius = max(1.5, 3 * rms, scale * max(1.0, 0.5 * _median(best["fwhm"], 0.0)))
-    approximate = bool(len(frames)) and not len(measured)
-    return Cover(len(frames), max(radius, 60.0) if approximate else radius, approximate)
+    approximate = frames["approximate"]
+    radius = match_radius(frames["astrom_rms"], frames["pixel_scale"], frames["fwhm"], approximate)
+    return Cover(len(frames), radius, bool(len(frames)) and bool(approximate.all()))
+
+
+def match_radius(rms: NDArray, scale: NDArray, fwhm: NDArray, approximate: NDArray) -> float:
+    """Return within what radius, arcsec, a source is the one meant, by the frames (n,) there; see `cover`.
+
+    Parameters
+    ----------
+    rms : arcsec. scale : arcsec/px. fwhm : px. approximate : whether a frame has no measured place on the sky.
+    """
+    best = ~approximate.astype(bool) if not approximate.all() else np.ones(len(rms), bool)
+    typical = _median(scale[best], 1.0)
+    radius = max(1.5, 3 * _median(rms[best], 0.0), typical * max(1.0, 0.5 * _median(fwhm[best], 0.0)))
+    return max(radius, 60.0) if len(rms) and approximate.all() else radius
 
 
 def _median(values: NDArray, otherwise: float) -> float:

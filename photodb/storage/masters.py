@@ -117,6 +117,24 @@ def master_content(conn: Connection, master_id: int) -> bytes:
     return b"".join(conn.scalars(query))
 
 
+def content_length(conn: Connection, master_id: int) -> int:
+    """Return the length of a master's FITS file, bytes; 0 if it has none."""
+    query = text("SELECT coalesce(sum(length(content)), 0) FROM master_piece WHERE master_id = :id")
+    return int(conn.execute(query, {"id": master_id}).scalar_one())
+
+
+def content_part(conn: Connection, master_id: int, start: int, stop: int) -> bytes:
+    """Return the bytes [start, stop) of a master's FITS file; nothing else is read."""
+    query = text(
+        "SELECT substring(content FROM CAST(greatest(:start - piece * :size, 0) + 1 AS integer) "
+        "FOR CAST(least(:stop - piece * :size, :size) - greatest(:start - piece * :size, 0) AS integer)) "
+        "FROM master_piece WHERE master_id = :id AND piece BETWEEN :start / :size AND (:stop - 1) / :size "
+        "ORDER BY piece"
+    )
+    values = {"id": master_id, "start": start, "stop": stop, "size": PIECE_BYTES}
+    return b"".join(conn.scalars(query, values))
+
+
 def forget_rejected(conn: Connection, identity: str) -> None:
     """Delete a rejected master, so that it can be built again."""
     conn.execute(delete(master).where(master.c.identity == identity, master.c.status == "rejected"))

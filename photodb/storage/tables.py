@@ -559,6 +559,7 @@ frame = Table(
     CheckConstraint("exptime >= 0", name="exptime"),
     Index("frame_mjd_idx", "mjd"),
     Index("frame_healpix_idx", "healpix"),
+    Index("frame_radius_idx", "radius"),
     Index("frame_field_id_idx", "field_id"),
     comment="One image of one detector: accepted, or rejected with its reason.",
 )

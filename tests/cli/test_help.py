@@ -13,7 +13,8 @@ TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 
 READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
-    "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "cone", "query",
+    "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "coverage", "cone",
+    "query",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
     "telescope list", "telescope show", "refcat list", "refcat show",
     "calib list", "calib show", "db status", "db url", "db check",

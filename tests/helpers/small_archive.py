@@ -8,6 +8,7 @@ import numpy as np
 
 from photodb.core import sky
 from photodb.core.flags import Flag
+from photodb.core.tangent import TangentWCS
 from photodb.storage import bulk, partitions, runs, tables
 from photodb.storage.engine import Database
 from tests.storage.rows import dtype_of
@@ -15,6 +16,7 @@ from tests.storage.rows import dtype_of
 RA, DEC = 31.0427, -46.6878
 SCALE_ARCSEC = 2.0
 NX, NY = 200, 160
+WCS = TangentWCS(RA, DEC, (NX - 1) / 2, (NY - 1) / 2, (0, SCALE_ARCSEC / 3.6, 0), (0, 0, SCALE_ARCSEC / 3.6))
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def _frames(conn, run_id, n, cameras, bands, field):
             radius=float(np.hypot(NX, NY) / 2 * SCALE_ARCSEC / 3600),
             healpix=int(sky.healpix29([RA], [DEC])[0]),
             footprint=np.stack([ra, dec], axis=1).ravel().tolist(),
+            wcs=WCS.to_dict(),
+            limiting_mag=-8.0,
             astrometry="catalogue",
             astrom_rms=0.3,
             astrom_n=40,

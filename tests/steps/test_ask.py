@@ -50,9 +50,9 @@ def test_one_band_only(filled):
         (
             (RA, DEC + 0.02),
             {"radius_arcsec": 0.01},
-            ["no source within 0.0 arcsec", "16 accepted frames", "--radius"],
+            ["no source within 0.0 arcsec", "16 frames cover the place: 16 limit", "--radius"],
         ),
-        ((RA, DEC + 3), {}, ["none within a degree", "No accepted frame covers"]),
+        ((RA, DEC + 3), {}, ["none within a degree", "No frame covers the place"]),
         ((RA, DEC), {"band": "K"}, ["no calibrated point in band K", "R, V"]),
     ],
 )

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from photodb.core.flags import Flag
+from photodb.core.footprints import count_coverage
 from photodb.core.sky import project
 from photodb.errors import NothingMatched
 from photodb.simulate.measurements import SurveySettings, simulate_survey
-from photodb.steps.coverage import count_coverage
 from photodb.steps.periods import period_at, period_of_source
 from photodb.steps.solve import SolveSettings, solve
 from photodb.steps.stats import stats
