@@ -224,12 +224,14 @@ def upgrade() -> None:
     _judgements()
     _changed_sources()
     _known_objects()
+    _sources()
 
 
 def downgrade() -> None:
     """Drop all of that; light curves keep the points that have a detection."""
     _drop_changed_sources()
     _drop_known_objects()
+    _drop_sources()
     _drop_quality_and_judgements()
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")
@@ -361,3 +363,49 @@ def _drop_known_objects() -> None:
     op.drop_index('reference_star_name_idx', 'reference_star')
     op.drop_column('reference_catalogue', 'fastest')
     op.drop_column('reference_catalogue', 'systems')
+
+
+SOURCE_COMMENTS = (
+    # column, before, after
+    ("healpix", "[-] HEALPix cell of order 29, nested, of the mean position", "[-] HEALPix cell of order 29, nested, within 1 arcsec of the mean position"),
+    ("ra", "[deg] mean right ascension (ICRS)", "[deg] mean right ascension (ICRS) at mjd_mean"),
+    ("dec", "[deg] mean declination (ICRS)", "[deg] mean declination (ICRS) at mjd_mean"),
+)
+SOURCE_COLUMNS = (
+    # column, type, default, comment
+    ("position_err", REAL, "NaN", "[arcsec] error of the mean position, an axis"),
+    ("weight", DOUBLE_PRECISION, "1", "[arcsec-2] sum of the weights of the positions"),
+    ("mjd_mean", DOUBLE_PRECISION, "0", "[d] weighted mean of the times, MJD UTC"),
+    ("t_moment", DOUBLE_PRECISION, "0", "[d2/arcsec2] weighted sum of squares of the times"),
+    ("ra_t_moment", DOUBLE_PRECISION, "0", "[d/arcsec] the same of time and right ascension"),
+    ("dec_t_moment", DOUBLE_PRECISION, "0", "[d/arcsec] the same of time and declination"),
+    ("pm_ra", REAL, "0", "[mas/yr] proper motion times cos(dec); 0 if not known"),
+    ("pm_dec", REAL, "0", "[mas/yr] the same in declination"),
+    ("pm_err", REAL, "NaN", "[mas/yr] error of the fitted one, an axis, known or not; NaN if not to be told, -1 of a catalogue's"),
+    ("reach", REAL, "2", "[arcsec] how far from it the sharpest frame that saw it could tell no other star"),
+    ("mag", REAL, "NaN", "[mag] mean instrumental magnitude on the sharpest frames: tells neighbours apart; NaN if none"),
+)
+WEIGHTS_FROM_SCATTER = """
+UPDATE source SET weight = n_detections / greatest((ra_scatter ^ 2 + dec_scatter ^ 2) / 2, 0.04),
+    mjd_mean = (first_mjd + last_mjd) / 2,
+    position_err = sqrt(greatest((ra_scatter ^ 2 + dec_scatter ^ 2) / 2, 0.04) / n_detections)
+WHERE n_detections > 0
+"""
+
+
+def _sources() -> None:
+    """Add errors, weights and proper motions of mean positions; those of earlier sources are told from their scatter."""
+    for name, _, comment in SOURCE_COMMENTS:
+        op.alter_column('source', name, comment=comment)
+    for name, kind, default, comment in SOURCE_COLUMNS:
+        op.add_column('source', sa.Column(name, kind(), server_default=default, nullable=False, comment=comment))
+    op.execute(WEIGHTS_FROM_SCATTER)
+    op.execute("ALTER TABLE source SET (fillfactor = 80)")
+
+
+def _drop_sources() -> None:
+    op.execute("ALTER TABLE source RESET (fillfactor)")
+    for name, *_ in reversed(SOURCE_COLUMNS):
+        op.drop_column('source', name)
+    for name, comment, _ in SOURCE_COMMENTS:
+        op.alter_column('source', name, comment=comment)

@@ -29,32 +29,6 @@ def mutual_nearest(a: NDArray, b: NDArray, radius: float) -> tuple[NDArray[np.in
     return rows_a[i], rows_b[nearest_b[i]]
 
 
-def nearest_pairs(a: NDArray, b: NDArray, radius: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return indices of one-to-one pairs within `radius`, the nearest pair first, then the nearest of what is left.
-
-    Unlike with `mutual_nearest`, a point whose nearest partner is taken gets the next one.
-
-    Parameters
-    ----------
-    a : (n, 2), b : (m, 2) points in the units of radius; rows that are not finite match nothing.
-    """
-    rows_a = np.flatnonzero(np.isfinite(a).all(axis=1))
-    rows_b = np.flatnonzero(np.isfinite(b).all(axis=1))
-    if not len(rows_a) or not len(rows_b):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    found = cKDTree(a[rows_a]).sparse_distance_matrix(cKDTree(b[rows_b]), radius, output_type="ndarray")
-    found = found[np.lexsort((found["j"], found["i"], found["v"]))]
-    free_a, free_b = np.ones(len(rows_a), bool), np.ones(len(rows_b), bool)
-    chosen = []
-    for k, (i, j) in enumerate(zip(found["i"].tolist(), found["j"].tolist())):
-        if free_a[i] and free_b[j]:
-            free_a[i] = free_b[j] = False
-            chosen.append(k)
-    pairs = found[chosen]
-    order = np.argsort(pairs["i"], kind="stable")
-    return rows_a[pairs["i"][order]], rows_b[pairs["j"][order]]
-
-
 @dataclass(frozen=True)
 class Affine:
     """The plane map q = matrix @ p + offset."""

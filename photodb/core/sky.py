@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
-from cdshealpix.nested import cone_search, lonlat_to_healpix
+from cdshealpix.nested import cone_search, healpix_to_lonlat, lonlat_to_healpix
 from numpy.typing import ArrayLike, NDArray
 
 KEY_ORDER = 29
@@ -33,6 +33,12 @@ def healpix29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
             np.int64
         )
     return key
+
+
+def key_position(key: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ra, dec (deg) of the centres of cells of order 29 (0.4 mas wide); keys must not be negative."""
+    lon, lat = healpix_to_lonlat(np.asarray(key, np.int64).astype(np.uint64), KEY_ORDER)
+    return wrap(lon.deg), np.asarray(lat.deg, float)
 
 
 def cell_of(key: NDArray[np.int64], order: int) -> NDArray[np.int64]:

@@ -7,18 +7,52 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from photodb.core import association
+from photodb.core.association import Places, reach_arcsec
 from photodb.core.flags import Flag
-from photodb.core.match import nearest_pairs
+from photodb.core.positions import MEAN, add_detection, at_epoch, error_at, first_means
 from photodb.core.sky import project
 from photodb.storage import sources
 from photodb.storage.engine import Connection
+from photodb.storage.sourcemeans import SHARPER
+from photodb.storage.sources import SOURCE
 from photodb.storage.tables import SERIAL_BITS
 
-MIN_RADIUS_ARCSEC = 0.6
-RADIUS_PX = 0.9
-RADIUS_SIGMA = 3.0
 MIN_NEW_SN = 5.0
 """A detection below this signal to noise in the best aperture joins a source but founds none."""
+MOST_IN_MAG = 20
+"""The mean magnitude of a source follows about this many detections."""
+SEARCH_ARCSEC = 30.0
+"""Sources are fetched this far around a frame, beyond its reach: what another camera saw, or what has moved."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A frame as association sees it."""
+
+    field_id: int
+    approximate: bool
+    mjd: float  # d
+    centre: tuple[float, float, float]  # ra, dec, radius, deg
+    scale: float  # arcsec/px
+    fwhm: float  # px; NaN if unknown
+
+    @property
+    def reach(self) -> float:
+        """How far a detection may lie from its source, arcsec."""
+        return reach_arcsec(self.scale, self.fwhm)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame's detections, brightest first."""
+
+    ra: NDArray[np.float64]  # (n,) deg
+    dec: NDArray[np.float64]  # (n,) deg
+    sigma: NDArray[np.float64]  # (n,) arcsec an axis
+    mag: NDArray[np.float64]  # (n,) mag, instrumental; NaN if none
+    significance: NDArray[np.float64]  # (n,) signal to noise in the best aperture
+    flags: NDArray[np.int32]  # (n,)
 
 
 @dataclass(frozen=True)
@@ -31,59 +65,68 @@ class Association:
     n_new: int
 
 
-def radius_arcsec(scale: float, rms: float) -> float:
-    """Return how far a detection may lie from its source: the frame's astrometric error, or most of a pixel."""
-    error = RADIUS_SIGMA * rms if np.isfinite(rms) else 0.0
-    return float(max(MIN_RADIUS_ARCSEC, RADIUS_PX * scale, min(error, 2.0 * scale)))
-
-
-def associate(
-    conn: Connection,
-    run_id: int,
-    field_id: int,
-    ra: NDArray,
-    dec: NDArray,
-    mjd: float,
-    flags: NDArray,
-    significance: NDArray,
-    centre: tuple[float, float, float],
-    radius: float,
-    approximate: bool,
-) -> Association:
-    """Match detections with sources one to one, nearest first; write new sources and the moved means.
+def associate(conn: Connection, run_id: int, sight: Sight, seen: Seen) -> Association:
+    """Link detections with sources one to one; write new sources and the moved means.
 
     The caller holds the locks of the cells that the frame covers, taken before this reads.
-
-    Parameters
-    ----------
-    ra, dec : (n,) deg; flags : (n,); significance : (n,) signal to noise in the best aperture.
-    centre : ra, dec, radius of the frame, deg.
-    radius : arcsec.
     """
-    reach = centre[2] + 2 * radius / 3600
-    known = sources.sources_in_cone(conn, centre[0], centre[1], reach, field_id if approximate else -1)
-    here = np.column_stack(project(ra, dec, *centre[:2])) * 3600
-    there = np.column_stack(project(known["ra"], known["dec"], *centre[:2])) * 3600
-    real = flags & Flag.COSMIC_RAY == 0
-    i, j = nearest_pairs(np.where(real[:, None], here, np.nan), there, radius)
-    source_id = np.full(len(ra), -1, np.int64)
+    ra, dec, radius = sight.centre
+    around = radius + (2 * sight.reach + SEARCH_ARCSEC) / 3600
+    known = sources.sources_in_cone(conn, ra, dec, around, sight.field_id if sight.approximate else -1)
+    real = seen.flags & Flag.COSMIC_RAY == 0
+    links = association.link(
+        _seen_places(seen, sight), _known_places(known, sight), real, seen.significance >= MIN_NEW_SN,
+        sight.fwhm * sight.scale,
+    )  # fmt: skip
+    source_id = np.full(len(seen.ra), -1, np.int64)
+    flags = seen.flags | np.where(links.blended, int(Flag.BLEND), 0).astype(np.int32)
+    i = np.flatnonzero(links.source >= 0)
+    j = links.source[i]
     source_id[i] = known["source_id"][j]
-    sources.add_detections(conn, known[j], ra[i], dec[i], mjd)
-    fresh = real & (source_id < 0) & (significance >= MIN_NEW_SN)
-    fresh &= ~_too_near(here, i, fresh, radius)
-    source_id[fresh] = sources.insert_sources(conn, run_id, field_id, ra[fresh], dec[fresh], mjd, approximate)
+    sources.update_sources(conn, _moved(known[j], seen, i, flags, sight))
+    new = _founded(seen, links.founds, flags, sight)
+    source_id[links.founds] = sources.insert_sources(conn, run_id, sight.field_id, new, sight.approximate)
     cell = np.where(source_id < 0, -1, source_id >> SERIAL_BITS)
-    marked = (flags | np.where(source_id < 0, int(Flag.UNMATCHED), 0)).astype(np.int32)
-    return Association(source_id, cell, marked, int(fresh.sum()))
+    flags = flags | np.where(source_id < 0, int(Flag.UNMATCHED), 0).astype(np.int32)
+    return Association(source_id, cell, flags.astype(np.int32), int(links.founds.sum()))
 
 
-def _too_near(here: NDArray, matched: NDArray, fresh: NDArray, radius: float) -> NDArray[np.bool_]:
-    """Mark detections that lie within the radius of one that has a source: the same star twice, or a blend."""
-    from scipy.spatial import cKDTree
+def _seen_places(seen: Seen, sight: Sight) -> Places:
+    xy = np.column_stack(project(seen.ra, seen.dec, *sight.centre[:2])) * 3600
+    return Places(xy, seen.sigma, seen.mag, np.full(len(xy), sight.reach))
 
-    near = np.zeros(len(here), bool)
-    rows = np.flatnonzero(fresh)
-    if len(matched) and len(rows):
-        distance, _ = cKDTree(here[matched]).query(here[rows], distance_upper_bound=radius)
-        near[rows] = np.isfinite(distance)
-    return near
+
+def _known_places(known: NDArray, sight: Sight) -> Places:
+    xy = np.column_stack(project(*at_epoch(known, sight.mjd), *sight.centre[:2])) * 3600
+    return Places(xy, error_at(known, sight.mjd), known["mag"].astype(float), known["reach"].astype(float))
+
+
+def _moved(old: NDArray, seen: Seen, rows: NDArray, flags: NDArray, sight: Sight) -> NDArray:
+    """Return sources as they are with one more detection each."""
+    means = add_detection(old, seen.ra[rows], seen.dec[rows], seen.sigma[rows], sight.mjd)
+    new = old.copy()
+    for name in MEAN.names or ():
+        new[name] = means[name]
+    new["flags"] = old["flags"] | (flags[rows] & Flag.BLEND)
+    new["reach"] = np.minimum(old["reach"], sight.reach)
+    new["mag"] = mean_mag(old["mag"], old["n_detections"], old["reach"], seen.mag[rows], sight.reach)
+    return new
+
+
+def mean_mag(old: NDArray, n: NDArray, reach: NDArray, mag: NDArray, new_reach: float) -> NDArray:
+    """Return the mean instrumental magnitude with one more: of the sharpest frames only, for neighbours to compare."""
+    step = 1.0 / np.minimum(n + 1, MOST_IN_MAG)
+    sharper = (new_reach < SHARPER * reach) | ~np.isfinite(old)
+    same = new_reach <= reach / SHARPER
+    mixed = np.where(sharper, mag, np.where(same, old + (mag - old) * step, old))
+    return np.where(np.isfinite(mag), mixed, old)
+
+
+def _founded(seen: Seen, founds: NDArray, flags: NDArray, sight: Sight) -> NDArray:
+    """Return the rows of new sources."""
+    means = first_means(seen.ra[founds], seen.dec[founds], seen.sigma[founds], sight.mjd)
+    new = np.zeros(len(means), SOURCE)
+    for name in MEAN.names or ():
+        new[name] = means[name]
+    new["reach"], new["mag"], new["flags"] = sight.reach, seen.mag[founds], flags[founds] & Flag.BLEND
+    return new

@@ -142,6 +142,11 @@ def shift_values(result: FrameResult, placement: Placement) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def instrumental_mag(flux: NDArray, exptime: float) -> NDArray[np.float64]:
+    """Return -2.5 log10(flux / exptime) (mag) of fluxes in e-; NaN where the flux is not positive."""
+    return np.asarray(-2.5 * np.log10(np.where(flux > 0, flux, np.nan) / exptime))
+
+
 def detection_rows(
     result: FrameResult, frame_id: int, links: Association, ra: NDArray, dec: NDArray
 ) -> NDArray:
@@ -164,17 +169,16 @@ def detection_rows(
         ("flags", "i4"),
     ]
     rows = np.zeros(n, np.dtype(dtype))
-    for name in ("mag", "mag_err"):
-        rows[name] = np.nan
+    rows["mag_err"] = np.nan
     for name in ("flux_psf", "flux_psf_err", "psf_chi2", "psf_size", "psf_size_err"):
         fitted = getattr(found, name)
         rows[name] = np.nan if fitted is None else fitted
     flux, error = found.flux[:, best], found.flux_err[:, best]
     positive = flux > 0
+    rows["mag"] = instrumental_mag(flux, result.exposure.exptime)
     rows["cell"], rows["frame_id"], rows["source_id"] = links.cell, frame_id, links.source_id
     rows["detection_id"] = (frame_id << NUMBER_BITS) + np.arange(n)
     rows["ra"], rows["dec"], rows["flux"], rows["flux_err"] = ra, dec, flux, error
-    rows["mag"][positive] = -2.5 * np.log10(flux[positive] / result.exposure.exptime)
     rows["mag_err"][positive] = 2.5 / np.log(10) * error[positive] / flux[positive]
     for name in [
         "x",

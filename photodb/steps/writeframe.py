@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core import sky
+from photodb.core.positions import position_sigma
 from photodb.errors import FrameError
 from photodb.images.pipeline import FrameFailure, FrameResult
 from photodb.storage import frames, instruments, masters
 from photodb.storage.engine import Connection, Database
 
-from .associate import Association, associate, radius_arcsec
+from .associate import Association, Seen, Sight, associate
 from .cameras import Cameras
 from .framerows import (
     centre_of,
     common_values,
     detection_rows,
+    instrumental_mag,
     match_rows,
     measured_values,
     shift_values,
@@ -188,9 +190,10 @@ def associated(
         nothing, nowhere = np.full(n, -1, np.int64), np.full(n, np.nan)
         return Association(nothing, nothing, seen.flags, 0), nowhere, nowhere
     ra, dec = placement.wcs.to_sky(seen.x, seen.y)
-    radius = radius_arcsec(placement.wcs.scale_arcsec, placement.rms_arcsec)
-    links = associate(
-        conn, run_id, field_id, ra, dec, seen.mjd, seen.flags, seen.flux / seen.flux_err, centre, radius,
-        placement.astrometry == "approximate",
+    scale, approximate = placement.wcs.scale_arcsec, placement.astrometry == "approximate"
+    sight = Sight(field_id, approximate, seen.mjd, centre, scale, seen.fwhm)
+    placed = Seen(
+        ra, dec, position_sigma(seen.x_err, seen.y_err, scale), instrumental_mag(seen.flux, seen.exptime),
+        seen.flux / seen.flux_err, seen.flags,
     )  # fmt: skip
-    return links, ra, dec
+    return associate(conn, run_id, sight, placed), ra, dec

@@ -80,7 +80,7 @@ def copy_in(conn: Connection, table_name: str, rows: NDArray[Any]) -> int:
         raise UsageError(f"copy_in to {table_name} needs a structured array, not one of {rows.dtype}")
     if len(rows) == 0:
         return 0
-    driver = _driver(conn)
+    driver = driver_of(conn)
     types = _column_types(driver, table_name)
     unknown = [name for name in names if name not in types]
     if unknown:
@@ -120,8 +120,8 @@ def copy_out(
     wanted = np.dtype(dtype)
     if wanted.names is None:
         raise UsageError(f"copy_out needs a structured dtype, not {wanted}")
-    layout = _layout(wanted, [_kind_of(wanted[name]) for name in wanted.names])
-    driver = _driver(conn)
+    layout = _layout(wanted, [kind_of(wanted[name]) for name in wanted.names])
+    driver = driver_of(conn)
     text = select if params is None else _mogrify(driver, select, params)
     casts = ", ".join(f"c{i}::{_sql_type(wanted[name])}" for i, name in enumerate(wanted.names))
     aliases = ", ".join(f"c{i}" for i in range(len(wanted.names)))
@@ -237,7 +237,7 @@ def _empty(layout: np.dtype, rows: np.dtype) -> NDArray[Any]:
     return row
 
 
-def _kind_of(field: np.dtype) -> Kind:
+def kind_of(field: np.dtype) -> Kind:
     base = field.base.str[1:]
     if base not in BY_NUMPY or (field.subdtype and len(field.shape) != 1):
         raise UsageError(
@@ -247,7 +247,7 @@ def _kind_of(field: np.dtype) -> Kind:
 
 
 def _sql_type(field: np.dtype) -> str:
-    return _kind_of(field).name + ("[]" if field.subdtype else "")
+    return kind_of(field).name + ("[]" if field.subdtype else "")
 
 
 def _check_shape(name: str, field: np.dtype, column_type: str) -> None:
@@ -298,7 +298,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def _driver(conn: Connection) -> psycopg.Connection:
+def driver_of(conn: Connection) -> psycopg.Connection:
     """Return the psycopg connection below SQLAlchemy's, in its transaction."""
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)

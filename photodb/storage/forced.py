@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from photodb.core.flags import BAD
+from photodb.core.positions import at_epoch
 from photodb.storage import bulk, sources
 from photodb.storage.partitions import ensure_partitions
 from photodb.storage.tables import frame
@@ -98,8 +99,9 @@ def targets(conn: Connection, of: ForcedFrame) -> NDArray:
     )
     seen = bulk.copy_out(conn, _SEEN, _SEEN_DTYPE, (of.frame_id,))
     rows = np.zeros(len(near), TARGET)
-    for name in ("cell", "source_id", "ra", "dec", "n_detections"):
+    for name in ("cell", "source_id", "n_detections"):
         rows[name] = near[name]
+    rows["ra"], rows["dec"] = at_epoch(near, of.mjd_start + of.exptime / 172800)
     rows["detection_id"], rows["x_seen"], rows["y_seen"] = -1, np.nan, np.nan
     first = np.r_[True, seen["source_id"][1:] != seen["source_id"][:-1]] if len(seen) else np.zeros(0, bool)
     seen = seen[first]

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from photodb.core import sky
 from photodb.core.flags import Flag
 from photodb.storage.measurements import DETECTION, PSF
+from photodb.storage.sources import key_ranges
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -109,7 +110,7 @@ def published_solution(conn: Connection) -> int:
 def _rows_in_cone(
     conn: Connection, table: str, columns: str, where: str, cone: tuple[float, float, float]
 ) -> list:
-    lo, hi = sky.cone_ranges(*cone)
+    lo, hi = key_ranges(*cone) if table == "source" else sky.cone_ranges(*cone)
     query = text(f"SELECT {columns} {_IN_RANGES.format(table=table)} WHERE {where}")
     return list(conn.execute(query, {"lo": lo.tolist(), "hi": hi.tolist()}))
 

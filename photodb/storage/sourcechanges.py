@@ -20,10 +20,10 @@ from photodb.core import sky
 from photodb.core.flags import Flag
 from photodb.errors import NothingMatched, UsageError
 from photodb.storage.bulk import copy_out
+from photodb.storage.sourcemeans import renew_sources
 from photodb.storage.sourcemoves import move_detections, move_forced, swap_forced
-from photodb.storage.sources import insert_sources
+from photodb.storage.sources import SOURCE, insert_sources
 from photodb.storage.tables import source_history
-from photodb.storage.undo import renew_sources
 
 MAX_APART_ARCSEC = 30.0
 """Sources farther apart than this are merged by force only: a mistyped id is likelier."""
@@ -252,9 +252,10 @@ def _found_source(conn: Connection, run_id: int, old: dict[str, Any], own: NDArr
     if len(known):
         ra = np.degrees(np.arctan2(vector[1], vector[0]))
         dec = np.degrees(np.arctan2(vector[2], np.hypot(*vector[:2])))
-    place = sky.wrap([ra]), np.array([dec])
-    field_id, approximate = int(old["field_id"]), bool(old["approximate"])
-    return int(insert_sources(conn, run_id, field_id, *place, float(own["mjd"].min()), approximate)[0])
+    new = np.zeros(1, SOURCE)
+    new["ra"], new["dec"], new["n_detections"] = sky.wrap([ra]), dec, len(own)
+    new["first_mjd"], new["last_mjd"] = own["mjd"].min(), own["mjd"].max()
+    return int(insert_sources(conn, run_id, int(old["field_id"]), new, bool(old["approximate"]))[0])
 
 
 def _rows_before(conn: Connection, source_ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -686,10 +686,14 @@ source = Table(
     _col("cell", Integer, "-", "HEALPix cell of order 5 in which it was first seen", nullable=False),
     _col("source_id", BigInteger, "-", "key: cell << 38 | serial", nullable=False),
     _col(
-        "healpix", BigInteger, "-", "HEALPix cell of order 29, nested, of the mean position", nullable=False
+        "healpix",
+        BigInteger,
+        "-",
+        "HEALPix cell of order 29, nested, within 1 arcsec of the mean position",
+        nullable=False,
     ),
-    _double("ra", "deg", "mean right ascension (ICRS)", nullable=False),
-    _double("dec", "deg", "mean declination (ICRS)", nullable=False),
+    _double("ra", "deg", "mean right ascension (ICRS) at mjd_mean", nullable=False),
+    _double("dec", "deg", "mean declination (ICRS) at mjd_mean", nullable=False),
     _real(
         "ra_scatter",
         "arcsec",
@@ -727,6 +731,45 @@ source = Table(
         server_default="-1",
     ),
     _run(),
+    _real(
+        "position_err", "arcsec", "error of the mean position, an axis", nullable=False, server_default="NaN"
+    ),
+    _double("weight", "arcsec-2", "sum of the weights of the positions", nullable=False, server_default="1"),
+    _double("mjd_mean", "d", "weighted mean of the times, MJD UTC", nullable=False, server_default="0"),
+    _double(
+        "t_moment", "d2/arcsec2", "weighted sum of squares of the times", nullable=False, server_default="0"
+    ),
+    _double(
+        "ra_t_moment", "d/arcsec", "the same of time and right ascension", nullable=False, server_default="0"
+    ),
+    _double(
+        "dec_t_moment", "d/arcsec", "the same of time and declination", nullable=False, server_default="0"
+    ),
+    _real(
+        "pm_ra", "mas/yr", "proper motion times cos(dec); 0 if not known", nullable=False, server_default="0"
+    ),
+    _real("pm_dec", "mas/yr", "the same in declination", nullable=False, server_default="0"),
+    _real(
+        "pm_err",
+        "mas/yr",
+        "error of the fitted one, an axis, known or not; NaN if not to be told, -1 of a catalogue's",
+        nullable=False,
+        server_default="NaN",
+    ),
+    _real(
+        "reach",
+        "arcsec",
+        "how far from it the sharpest frame that saw it could tell no other star",
+        nullable=False,
+        server_default="2",
+    ),
+    _real(
+        "mag",
+        "mag",
+        "mean instrumental magnitude on the sharpest frames: tells neighbours apart; NaN if none",
+        nullable=False,
+        server_default="NaN",
+    ),
     PrimaryKeyConstraint("cell", "source_id"),
     CheckConstraint("ra >= 0 and ra < 360", name="ra"),
     CheckConstraint("dec between -90 and 90", name="dec"),
@@ -734,6 +777,7 @@ source = Table(
     Index("source_healpix_idx", "healpix"),
     Index("source_source_id_idx", "source_id"),
     Index("source_merged_into_idx", "merged_into", postgresql_where=text("merged_into >= 0")),
+    postgresql_with={"fillfactor": 80},
     comment="One object on the sky.",
 )
 

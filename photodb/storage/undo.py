@@ -5,16 +5,11 @@ What later runs built on stands in the way and is named; nothing is taken from u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from photodb.core.sky import healpix29, unit_vectors
 from photodb.storage import sourceundo
-from photodb.storage.bulk import copy_in, copy_out
 from photodb.storage.partitions import drop_solution_partition
+from photodb.storage.sourcemeans import renew_sources, renew_touched
 
 FRAMES = "(SELECT frame_id FROM frame WHERE run_id = :run)"
 SOLUTIONS = "(SELECT solution_id FROM solution WHERE run_id = :run)"
@@ -63,10 +58,6 @@ BLOCKERS: tuple[str, ...] = (
     *sourceundo.BLOCKERS,
 )
 """SELECTs of reasons why a run cannot be undone."""
-
-SOURCE_POSITION = [("cell", "i4"), ("source_id", "i8"), ("healpix", "i8"), ("ra", "f8"), ("dec", "f8")]
-SOURCE_POSITION += [("ra_scatter", "f4"), ("dec_scatter", "f4"), ("n_detections", "i4")]
-SOURCE_POSITION += [("first_mjd", "f8"), ("last_mjd", "f8")]
 
 
 def blockers(conn: Connection, run_id: int) -> list[str]:
@@ -144,7 +135,7 @@ def _undo_frames(conn: Connection, run_id: int) -> dict[str, int]:
     counts["field"] = conn.execute(
         text(f"DELETE FROM field t WHERE {gone}"), {"fields": touched_fields}
     ).rowcount
-    counts["source"] = _renew_sources(conn)
+    counts["source"] = renew_touched(conn)
     conn.execute(text("DROP TABLE touched"))
     return counts
 
@@ -176,88 +167,6 @@ def _undo_forced(conn: Connection, run_id: int) -> int:
     conn.execute(text(counts))
     conn.execute(text("DROP TABLE unforced"))
     return deleted
-
-
-def _renew_sources(conn: Connection) -> int:
-    """Delete the touched sources that are left without detections, renew the others; return how many went."""
-    orphans = """
-    DELETE FROM source s USING touched t WHERE s.cell = t.cell AND s.source_id = t.source_id
-    AND NOT EXISTS (SELECT FROM detection d WHERE d.source_id = s.source_id)
-    """
-    deleted = conn.execute(text(orphans)).rowcount
-    _renew_touched(conn)
-    return deleted
-
-
-def renew_sources(conn: Connection, source_ids: Sequence[int]) -> None:
-    """Make counts, times and mean positions of sources anew from their detections."""
-    if not source_ids:
-        return
-    touched = text(
-        "CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
-    )
-    conn.execute(touched, {"ids": list(source_ids)})
-    _renew_touched(conn)
-    conn.execute(text("DROP TABLE touched"))
-
-
-def _renew_touched(conn: Connection) -> None:
-    rows = copy_out(
-        conn,
-        """SELECT d.cell, d.source_id, d.ra, d.dec, f.mjd FROM detection d JOIN touched t USING (source_id)
-           JOIN frame f USING (frame_id) ORDER BY d.source_id, f.mjd, d.detection_id""",
-        [("cell", "i4"), ("source_id", "i8"), ("ra", "f8"), ("dec", "f8"), ("mjd", "f8")],
-    )
-    if len(rows):
-        _write_positions(conn, _positions(rows))
-
-
-def _positions(rows: NDArray) -> NDArray:
-    """Return the mean position, scatter, count and times of each source; rows are grouped by source.
-
-    The mean is that of the unit vectors of the finite positions.
-    """
-    starts = np.flatnonzero(np.r_[True, rows["source_id"][1:] != rows["source_id"][:-1]])
-    count = np.diff(np.r_[starts, len(rows)])
-    known = np.isfinite(rows["ra"]) & np.isfinite(rows["dec"])
-    vectors = np.where(
-        known[:, None], unit_vectors(np.nan_to_num(rows["ra"]), np.nan_to_num(rows["dec"])), 0.0
-    )
-    mean = np.add.reduceat(vectors, starts)
-    weight = np.maximum(np.add.reduceat(known.astype(float), starts), 1)
-    new = np.zeros(len(starts), SOURCE_POSITION)
-    new["cell"], new["source_id"] = rows["cell"][starts], rows["source_id"][starts]
-    ra = np.degrees(np.arctan2(mean[:, 1], mean[:, 0])) % 360.0
-    new["ra"] = np.where(ra < 360.0, ra, 0.0)  # the remainder of a tiny negative number is 360
-    new["dec"] = np.degrees(np.arctan2(mean[:, 2], np.hypot(mean[:, 0], mean[:, 1])))
-    new["healpix"] = healpix29(new["ra"], new["dec"])
-    d_ra = (rows["ra"] - np.repeat(new["ra"], count) + 180.0) % 360.0 - 180.0
-    d_ra = np.nan_to_num(d_ra * np.cos(np.radians(rows["dec"])) * 3600.0)
-    d_dec = np.nan_to_num((rows["dec"] - np.repeat(new["dec"], count)) * 3600.0)
-    new["ra_scatter"] = np.sqrt(np.add.reduceat(d_ra**2, starts) / weight)
-    new["dec_scatter"] = np.sqrt(np.add.reduceat(d_dec**2, starts) / weight)
-    new["n_detections"] = count
-    new["first_mjd"] = np.minimum.reduceat(rows["mjd"], starts)
-    new["last_mjd"] = np.maximum.reduceat(rows["mjd"], starts)
-    return new
-
-
-def _write_positions(conn: Connection, new: NDArray) -> None:
-    names = [name for name in new.dtype.names or () if name not in ("cell", "source_id")]
-    conn.execute(
-        text(
-            "CREATE TEMP TABLE renewed ON COMMIT DROP AS "
-            f"SELECT cell, source_id, {', '.join(names)} FROM source LIMIT 0"
-        )
-    )
-    copy_in(conn, "renewed", new)
-    values = ", ".join(f"{name} = n.{name}" for name in names)
-    conn.execute(
-        text(
-            f"UPDATE source s SET {values} FROM renewed n WHERE s.cell = n.cell AND s.source_id = n.source_id"
-        )
-    )
-    conn.execute(text("DROP TABLE renewed"))
 
 
 def _unused(table: str) -> str:

@@ -87,19 +87,27 @@ def test_running_again_does_nothing(database, night):
     assert hashes(database) == before and ask(database, "SELECT count(*) FROM run") == runs
 
 
-def test_means_of_sources_are_those_of_their_detections(database, night):
+def test_means_of_sources_are_the_weighted_ones_of_their_detections(database, night):
     ingest(database, [night / "frames"], HERE)
     rows = ask(
         database,
-        "SELECT s.n_detections, count(*), s.ra - avg(d.ra), s.dec - avg(d.dec), "
-        "s.dec_scatter - 3600 * stddev_pop(d.dec), s.first_mjd - min(f.mjd), s.last_mjd - max(f.mjd) "
-        "FROM source s JOIN detection d USING (source_id) JOIN frame f USING (frame_id) GROUP BY s.cell, s.source_id",
+        """
+        WITH seen AS (SELECT d.*, f.mjd, 1 / (power(f.pixel_scale, 2) * ((x_err ^ 2 + y_err ^ 2) / 2 + 0.0025)) AS w
+                      FROM detection d JOIN frame f USING (frame_id) WHERE source_id >= 0),
+             means AS (SELECT source_id, sum(w) AS w, sum(w * ra) / sum(w) AS ra, sum(w * dec) / sum(w) AS dec,
+                       sum(w * mjd) / sum(w) AS mjd, count(*) AS n, min(mjd) AS a, max(mjd) AS b FROM seen GROUP BY 1)
+        SELECT s.n_detections, m.n, s.ra - m.ra, s.dec - m.dec, s.weight / m.w - 1, s.mjd_mean - m.mjd,
+               s.first_mjd - a, s.last_mjd - b, s.dec_scatter - 3600 * sqrt((
+                 SELECT sum(d.w * (d.dec - m.dec) ^ 2) / m.w FROM seen d WHERE d.source_id = m.source_id))
+        FROM source s JOIN means m USING (source_id)
+        """,
     )
     values = np.array(rows, float)
-    assert (values[:, 0] == values[:, 1]).all()
+    assert len(values) > 100 and (values[:, 0] == values[:, 1]).all()
     assert np.abs(values[:, 2:4]).max() * 3600 < 1e-4
-    assert np.abs(values[:, 4]).max() < 1e-3
-    assert np.abs(values[:, 5:]).max() < 1e-9
+    assert np.abs(values[:, 4]).max() < 1e-5
+    assert np.abs(values[:, 5:8]).max() < 1e-6
+    assert np.abs(values[:, 8]).max() < 1e-3
 
 
 def test_one_frame_renamed_and_recompressed_is_one_frame(database, night, tmp_path):
