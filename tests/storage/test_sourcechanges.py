@@ -62,8 +62,12 @@ def test_merged_detections_belong_to_the_kept_source_and_its_mean_is_theirs(data
         database, "SELECT k.ra, k.n_detections, o.merged_into FROM source k, source o "
         "WHERE k.source_id = :k AND o.source_id = :o", k=keep, o=other,
     )  # fmt: skip
-    expected = np.mean(rows(database, "SELECT ra FROM detection WHERE detection_id = ANY(:d)", d=star))
-    assert abs(ra - expected) < 1e-9 and n == len(star) and into == keep
+    weighted = (
+        "SELECT sum(ra * w) / sum(w) FROM (SELECT ra, 1 / ((x_err ^ 2 + y_err ^ 2) / 2 + 0.0025) AS w "
+        "FROM detection WHERE detection_id = ANY(:d)) AS q"
+    )
+    ((expected,),) = rows(database, weighted, d=star)
+    assert abs(ra - expected) < 1e-8 and n == len(star) and into == keep
     sound(database)
 
 
