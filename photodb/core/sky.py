@@ -103,10 +103,12 @@ def separation_deg(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayL
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
 
 
-def project(ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float) -> tuple[NDArray, NDArray]:
+def project(
+    ra: ArrayLike, dec: ArrayLike, ra0: float | NDArray, dec0: float | NDArray
+) -> tuple[NDArray, NDArray]:
     """Project positions on the plane tangent at (ra0, dec0); NaN for the far hemisphere.
 
-    Returns xi (east) and eta (north) in degrees.
+    Returns xi (east) and eta (north) in degrees; the tangent point may be one or one for each row.
     """
     a, d = np.radians(np.asarray(ra, float)) - ra0 * DEG, np.radians(np.asarray(dec, float))
     s0, c0 = np.sin(dec0 * DEG), np.cos(dec0 * DEG)

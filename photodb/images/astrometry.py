@@ -1,4 +1,7 @@
-"""Place a frame on the sky by the stars of a catalogue: from a first guess, or by patterns."""
+"""Place a frame on the sky by the stars of a catalogue: from a first guess, or by patterns.
+
+Patterns and votes go by the brightest stars; the fit that follows takes all stars of frame and catalogue that meet.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.columns import Bundle
-from ..core.match import Affine, Registration, refine
+from ..core.match import Affine, Registration, mutual_nearest, refine
 from ..core.patterns import believable, find_map, vote_shift
+from ..core.platefit import PlateFit, fit_plate
 from ..core.sky import project
-from ..core.tangent import TangentWCS, fit_wcs, n_terms
+from ..core.tangent import TangentWCS, fit_wcs
 
 MIN_STARS = 6
 RADIUS_PX = 2.0
 BLIND_SCALES = (0.9, 1.1)
 UNKNOWN_SCALES = (0.2, 5.0)
 BRIGHT = 400
+"""Brightest stars that patterns, votes and the first fit go by."""
+DEEPER = 3
+"""Catalogue stars for each of the frame's that the last fit may take: a deeper catalogue gives chance matches."""
+MATCH_ROUNDS = 6
+LEFT = 0.5
+"""Share of the first fit's stars that the last one must hold."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class SkyStars(Bundle):
     ra: NDArray[np.float64]  # (n,) deg
     dec: NDArray[np.float64]  # (n,) deg
     mag: NDArray[np.float64]  # (n,) mag, any band
+    err: NDArray[np.float64] | None = None  # (n,) arcsec, an axis; NaN or None where unknown
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class SkyFit:
     dy: NDArray[np.float64]  # (n,) px
     dra: NDArray[np.float64]  # (n,) arcsec, times cos(dec)
     ddec: NDArray[np.float64]  # (n,) arcsec
+    floor_arcsec: float = 0.0  # an axis: scatter beyond the errors of centroids and catalogue
+    corner_arcsec: float = 0.0  # formal error at the worst corner, both axes together
 
     @property
     def n_used(self) -> int:
@@ -60,37 +73,72 @@ def compose(wcs: TangentWCS, to_old: Affine, nx: int, ny: int) -> TangentWCS:
     return fit_wcs(new[:, 0], new[:, 1], ra, dec, wcs.ra0, wcs.dec0, *middle, order)
 
 
-def _fit(
-    found: Registration, xy: NDArray, sky: SkyStars, rows: NDArray, wcs: TangentWCS, nx: int, ny: int
+def _fit_all(
+    start: TangentWCS,
+    first: tuple[NDArray, NDArray],
+    xy: NDArray,
+    xy_err: NDArray | None,
+    sky: SkyStars,
+    nx: int,
+    ny: int,
 ) -> SkyFit:
-    """Turn the match of expected with measured pixels into a WCS and residuals."""
-    i, j = rows[found.first], found.second
-    if wcs.order == 1 and found.n_used >= n_terms(1) + 1:
-        ra0, dec0 = (
-            float(v[0])
-            for v in compose(wcs, found.transform.inverse(), nx, ny).to_sky([(nx - 1) / 2], [(ny - 1) / 2])
-        )
-        k = found.used
-        made = fit_wcs(
-            xy[j[k], 0], xy[j[k], 1], sky.ra[i[k]], sky.dec[i[k]], ra0, dec0, (nx - 1) / 2, (ny - 1) / 2
-        )
-    else:
-        made = compose(wcs, found.transform.inverse(), nx, ny)
-    ra, dec = made.to_sky(xy[j, 0], xy[j, 1])
-    px, py = made.to_pixel(sky.ra[i], sky.dec[i])
-    dra = ((ra - sky.ra[i] + 180) % 360 - 180) * np.cos(np.radians(dec)) * 3600
-    ddec = (dec - sky.dec[i]) * 3600
-    rms = float(np.sqrt(np.mean((dra**2 + ddec**2)[found.used])))
-    return SkyFit(made, rms, j, i, found.used, xy[j, 0] - px, xy[j, 1] - py, dra, ddec)
+    """Match all stars by a WCS, fit it anew, and again until the pairs stand still.
+
+    Parameters
+    ----------
+    first : rows of catalogue and frame that the first fit used.
+    """
+    seen: set[bytes] = set()
+    wcs, pairs = start, set(zip(*(rows.tolist() for rows in first)))
+    for k in range(MATCH_ROUNDS + 1):
+        rows, expected = near_frame(wcs, sky, nx, ny, RADIUS_PX, max(BRIGHT, DEEPER * len(xy)))
+        i, j = mutual_nearest(expected, xy, RADIUS_PX)
+        i = rows[i]
+        used = np.array([pair in pairs for pair in zip(i.tolist(), j.tolist())])
+        if used.sum() < MIN_STARS:
+            used = np.ones(len(i), bool)
+        state = i.tobytes() + j.tobytes()
+        last = state in seen or k == MATCH_ROUNDS
+        seen.add(state)
+        stars = (xy[j, 0], xy[j, 1], sky.ra[i], sky.dec[i], _errors(i, j, xy_err, sky, wcs.scale_arcsec))
+        plate = fit_plate(*stars, used, start, nx, ny, bold=not last)
+        if last:
+            break
+        wcs, pairs = plate.wcs, set(zip(i[plate.used].tolist(), j[plate.used].tolist()))
+    return _with_residuals(plate, i, j, xy, sky)
 
 
-def near_frame(wcs: TangentWCS, sky: SkyStars, nx: int, ny: int, margin_px: float) -> tuple[NDArray, NDArray]:
-    """Return rows and pixels (n, 2) of the catalogue's stars that fall on the frame or `margin_px` around it."""
+def _errors(i: NDArray, j: NDArray, xy_err: NDArray | None, sky: SkyStars, scale: float) -> NDArray:
+    """Return the errors of an axis of matched stars, arcsec: of centroid and catalogue, 0 where neither is known."""
+    variance = np.zeros(len(i))
+    if xy_err is not None:
+        variance += np.nan_to_num(np.mean(xy_err[j] ** 2, axis=1)) * scale**2
+    if sky.err is not None:
+        variance += np.nan_to_num(sky.err[i]) ** 2
+    return np.sqrt(variance)
+
+
+def _with_residuals(plate: PlateFit, i: NDArray, j: NDArray, xy: NDArray, sky: SkyStars) -> SkyFit:
+    """Return the fit with the residuals of all matches."""
+    ra, dec = plate.wcs.to_sky(xy[j, 0], xy[j, 1])
+    px, py = plate.wcs.to_pixel(sky.ra[i], sky.dec[i])
+    dra, ddec = (off * 3600 for off in project(ra, dec, sky.ra[i], sky.dec[i]))
+    rms = float(np.sqrt(np.mean((dra**2 + ddec**2)[plate.used])))
+    dx, dy = xy[j, 0] - px, xy[j, 1] - py
+    return SkyFit(
+        plate.wcs, rms, j, i, plate.used, dx, dy, dra, ddec, plate.floor_arcsec, plate.corner_arcsec
+    )
+
+
+def near_frame(
+    wcs: TangentWCS, sky: SkyStars, nx: int, ny: int, margin_px: float, most: int = BRIGHT
+) -> tuple[NDArray, NDArray]:
+    """Return rows and pixels (n, 2) of the `most` brightest of the catalogue that fall on the frame or near it."""
     pixels = np.column_stack(wcs.to_pixel(sky.ra, sky.dec))
     inside = (
         (pixels > -margin_px).all(axis=1) & (pixels[:, 0] < nx + margin_px) & (pixels[:, 1] < ny + margin_px)
     )
-    rows = np.flatnonzero(inside)[:BRIGHT]
+    rows = np.flatnonzero(inside)[:most]
     return rows, pixels[rows]
 
 
@@ -104,6 +152,7 @@ def fit_near(
     search_px: float = 8.0,
     shift_px: float = 0.0,
     min_stars: int = MIN_STARS,
+    xy_err: NDArray | None = None,
 ) -> SkyFit | None:
     """Fit the WCS from a first guess that is right to `search_px` (or, by a vote, to a shift of `shift_px`).
 
@@ -112,6 +161,7 @@ def fit_near(
     Parameters
     ----------
     xy : (n, 2) px, the frame's stars, brightest first.
+    xy_err : (n, 2) px, their errors, if known.
     """
     rows, expected = near_frame(wcs, sky, nx, ny, max(search_px, shift_px))
     if len(rows) < min_stars:
@@ -130,7 +180,11 @@ def fit_near(
         for start in starts:
             found = refine(p, q, start, search_px, final_radius=RADIUS_PX)
             if found and found.n_used >= min_stars and believable(p, q, found, RADIUS_PX, 0.9, 1.1):
-                return _fit(found, xy, sky, rows, wcs, nx, ny)
+                k = found.used
+                guess = compose(wcs, found.transform.inverse(), nx, ny)
+                fit = _fit_all(guess, (rows[found.first[k]], found.second[k]), xy, xy_err, sky, nx, ny)
+                if fit.n_used >= max(min_stars, LEFT * found.n_used):
+                    return fit
     return None
 
 
@@ -144,6 +198,7 @@ def fit_blind(
     ny: int,
     *,
     min_stars: int = MIN_STARS,
+    xy_err: NDArray | None = None,
 ) -> SkyFit | None:
     """Fit the WCS by patterns, with any rotation and parity, around a pointing.
 
@@ -172,7 +227,7 @@ def fit_blind(
         )
         if found:
             guess = _wcs_of(found.transform, unit, ra, dec, nx, ny)
-            fit = fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars)
+            fit = fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars, xy_err=xy_err)
             if fit:
                 return fit
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from photodb.core.sky import separation_deg
 from photodb.images.astrometry import SkyStars
 from photodb.images.brightlist import bright_stars
@@ -50,7 +52,8 @@ class Catalogues:
             stars = bright_stars(ra, dec, reach)
         else:
             rows = refcats.stars_in_cone(conn, catalogue, ra, dec, reach, month)
-            stars = SkyStars(rows["key"], rows["ra"], rows["dec"], rows["mag"])
+            err = np.full(len(rows), catalogue.position_error)
+            stars = SkyStars(rows["key"], rows["ra"], rows["dec"], rows["mag"], err)
         if len(self._cones) >= MOST_CONES:
             self._cones.pop(next(iter(self._cones)))
         self._cones[number, month, ra, dec, reach] = stars

@@ -28,6 +28,7 @@ class FrameStars:
     header_wcs: TangentWCS | None
     wcs_failed: bool  # whether the header says that its own astrometry failed
     xy: NDArray[np.float64]  # (n, 2) px, what may be a star, brightest first; masked parts left out
+    xy_err: NDArray[np.float64]  # (n, 2) px, their errors
     rows: NDArray[np.intp]  # (n,) their rows among the frame's detections
     frame_id: int = -1  # its key, where it is stored already: it is not registered with itself
 
@@ -61,7 +62,8 @@ def stars_of_result(result: FrameResult, camera_id: int) -> FrameStars:
     return FrameStars(
         camera_id, result.nx, result.ny, exposure.mjd, exposure.object, exposure.ra, exposure.dec,
         exposure.pixel_scale, result.header_wcs, result.wcs_failed,
-        np.column_stack([found.x[rows], found.y[rows]]), rows,
+        np.column_stack([found.x[rows], found.y[rows]]),
+        np.column_stack([_single(found.x_err)[rows], _single(found.y_err)[rows]]), rows,
     )  # fmt: skip
 
 

@@ -169,14 +169,17 @@ class Placer:
         ra: float,
         dec: float,
     ) -> SkyFit | None:
+        size = (frame.nx, frame.ny)
         if prior is not None and sure:
-            return fit_near(xy, stars, prior, frame.nx, frame.ny, search_px=REGISTERED_SEARCH_PX)
+            return fit_near(xy, stars, prior, *size, search_px=REGISTERED_SEARCH_PX, xy_err=frame.xy_err)
         if prior is not None:
             shift = HEADER_SHIFT_ARCSEC / prior.scale_arcsec
-            fit = fit_near(xy, stars, prior, frame.nx, frame.ny, search_px=HEADER_SEARCH_PX, shift_px=shift)
+            fit = fit_near(
+                xy, stars, prior, *size, search_px=HEADER_SEARCH_PX, shift_px=shift, xy_err=frame.xy_err
+            )
             if fit:
                 return fit
-        return fit_blind(xy, stars, ra, dec, self.pixel_scale(frame), frame.nx, frame.ny)
+        return fit_blind(xy, stars, ra, dec, self.pixel_scale(frame), *size, xy_err=frame.xy_err)
 
     def _without_catalogue(
         self, conn: Connection, frame: FrameStars, xy: NDArray, reference: ReferenceFrame | None,
