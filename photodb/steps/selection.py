@@ -13,7 +13,7 @@ from photodb.core.columns import Frames, Measurements
 from photodb.core.flags import BAD, Flag
 from photodb.core.terms import MAX_ORDER
 from photodb.errors import NothingMatched, SolveError, UsageError
-from photodb.storage import measurements, solutions
+from photodb.storage import measurements, solutions, sourceids
 from photodb.storage.engine import Database
 
 from .rawkinds import Raw, kinds_to_read, make_raw
@@ -79,6 +79,7 @@ class Read:
     raw: Raw
     sources: NDArray[Any]  # solutions.SOURCE_DTYPE
     names: dict[str, dict[int, str]]
+    excluded_sources: tuple[int, ...]  # those that the settings exclude, and what they were merged into
 
 
 def read(db: Database, settings: SolveSettings) -> Read:
@@ -98,6 +99,7 @@ def read(db: Database, settings: SolveSettings) -> Read:
             known = ", ".join(sorted(names["band"].values())) or "none"
             raise NothingMatched(f"there is no band {', '.join(unknown)}; the archive has {known}")
         _check_exclusions(conn, settings)
+        excluded = tuple(sourceids.living(conn, i) for i in settings.exclude_sources)
         frames = solutions.read_frames(conn, settings.bands)
         left_out = np.isin(frames["frame_id"], settings.exclude_frames)
         frames = frames[~(left_out | np.isin(frames["night"], settings.exclude_nights))]
@@ -113,7 +115,7 @@ def read(db: Database, settings: SolveSettings) -> Read:
         sources = solutions.read_sources(conn, np.unique(both))
         corrections = measurements.read_corrections(conn, frames["frame_id"], kinds)
     raw = make_raw(frames, detections, measured, kinds, corrections, sources["source_id"])
-    return Read(frames, raw, sources, names)
+    return Read(frames, raw, sources, names, excluded)
 
 
 def _check_exclusions(conn: Any, settings: SolveSettings) -> None:
@@ -145,7 +147,7 @@ def select(found: Read, detections: NDArray[Any], settings: SolveSettings) -> Se
     mag_err = detections["mag_err"].astype(np.float64)
     fit = (detections["flags"] & int(BAD | Flag.FAINT)) == 0
     fit &= np.isfinite(detections["mag"]) & (mag_err > 0) & (mag_err <= settings.max_mag_err)
-    fit &= ~np.isin(detections["source_id"], settings.exclude_sources)
+    fit &= ~np.isin(detections["source_id"], found.excluded_sources)
     fit &= _needed(star, frame, mag_err, fit, settings.bright_mag_err)
     area = frames["aperture_area"]
     guess = np.where(area > 0, 2.5 * np.log10(np.where(area > 0, area, 1.0)), 0.0)
@@ -164,7 +166,7 @@ def select(found: Read, detections: NDArray[Any], settings: SolveSettings) -> Se
         bundle=Frames(camera, band, guess),
         names=names,
         cameras=cameras,
-        excluded_sources=settings.exclude_sources,
+        excluded_sources=found.excluded_sources,
     )
 
 

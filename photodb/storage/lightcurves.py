@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from photodb.core import sky
-from photodb.core.flags import Flag
+from photodb.core.flags import DOUBTFUL, Flag
 from photodb.storage.measurements import DETECTION, PSF
+from photodb.storage.sourceids import members
 from photodb.storage.sources import key_ranges
+from photodb.storage.tables import SERIAL_BITS
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -219,7 +221,8 @@ def light_curves(
     Returns
     -------
     Columns of `POINT_COLUMNS` by name, (m,) each; m = 0 where the solution has no point of them. The points
-    of frames that were rejected after the solution carry `BAD_FRAME`.
+    of frames that were rejected after the solution carry `BAD_FRAME`. Until the next solution the points of sources
+    that were merged into one of these since are told as its own.
     """
     select = ", ".join(f"{sql} AS {name}" for name, _, sql in POINT_COLUMNS)
     query = f"""
@@ -231,19 +234,36 @@ def light_curves(
         JOIN band b ON b.band_id = p.band_id
         LEFT JOIN frame_term ft ON ft.solution_id = p.solution_id AND ft.frame_id = p.frame_id
         LEFT JOIN forced r ON p.photometry > {DETECTION} AND r.frame_id = p.frame_id AND r.cell = p.cell
-             AND r.source_id = p.source_id
-        LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id =
-        p.detection_id WHERE p.solution_id = :solution_id AND p.cell = ANY(CAST(:cells AS integer[]))
+             AND r.source_id = p.source_id AND r.detection_id = p.detection_id
+        LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = ANY(CAST(:cells AS integer[]))
+             AND d.detection_id = p.detection_id
+        WHERE p.solution_id = :solution_id AND p.cell = ANY(CAST(:cells AS integer[]))
           AND p.source_id = ANY(CAST(:ids AS bigint[])) AND (CAST(:band AS text) IS NULL OR b.name = :band)
         ORDER BY array_position(CAST(:ids AS bigint[]), p.source_id), p.mjd, p.frame_id, p.detection_id
     """
-    values = {
-        "solution_id": solution_id,
-        "ids": sources["source_id"].tolist(),
-        "cells": np.unique(sources["cell"]).tolist(),
-        "band": band,
-    }
-    return columns_of(conn.execute(text(query), values), [(n, k) for n, k, _ in POINT_COLUMNS])
+    wanted = sources["source_id"].tolist()
+    part = members(conn, wanted)
+    ids = wanted + [i for i in part if i not in wanted]
+    cells = sorted({i >> SERIAL_BITS for i in ids})
+    values = {"solution_id": solution_id, "ids": ids, "cells": cells, "band": band}
+    columns = columns_of(conn.execute(text(query), values), [(n, k) for n, k, _ in POINT_COLUMNS])
+    return columns if len(ids) == len(wanted) else _of_living(columns, wanted, part)
+
+
+def _of_living(columns: dict[str, NDArray], wanted: list[int], part: dict[int, int]) -> dict[str, NDArray]:
+    """Give the points of merged sources to those that took them over: one a frame and band, the best and own first."""
+    points = columns["source_id"]
+    living = np.array([part[int(i)] for i in points], np.int64)
+    rank = {source_id: k for k, source_id in enumerate(wanted)}
+    place = np.array([rank[int(i)] for i in living], np.int64)
+    poor = (columns["flags"] & int(DOUBTFUL)) != 0
+    poor |= ~np.isfinite(columns["mag"])
+    order = np.lexsort((living != points, poor, columns["band"], columns["frame_id"], place))
+    key = np.stack([place[order], columns["frame_id"][order]])
+    new = (np.diff(key) != 0).any(axis=0) | (columns["band"][order][1:] != columns["band"][order][:-1])
+    best = order[np.r_[True, new]] if len(order) else order
+    best = best[np.lexsort((columns["frame_id"][best], columns["mjd"][best], place[best]))]
+    return {**{name: column[best] for name, column in columns.items()}, "source_id": living[best]}
 
 
 def columns_of(rows, kinds: list[tuple[str, str]]) -> dict[str, NDArray]:  # type: ignore[no-untyped-def]

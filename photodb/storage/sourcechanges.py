@@ -8,18 +8,19 @@ to merged sources. Every change is a row of `source_history` that holds what tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 
 from photodb.core import sky
 from photodb.core.flags import Flag
-from photodb.errors import NothingMatched, UsageError
+from photodb.errors import UsageError
 from photodb.storage.bulk import copy_out
+from photodb.storage.sourceids import living
 from photodb.storage.sourcemeans import renew_sources
 from photodb.storage.sourcemoves import move_detections, move_forced, swap_forced
 from photodb.storage.sources import SOURCE, insert_sources
@@ -40,39 +41,6 @@ class SourceChange:
     n_left: int  # detections that a merged source keeps: the kept one has its own on their frames
     n_moved: int  # forced measurements that went along
     n_swapped: int  # forced measurements that the two exchanged
-
-
-def living(conn: Connection, source_id: int) -> int:
-    """Return the source that a source was merged into, through all merges; itself where it was not.
-
-    Raises
-    ------
-    NothingMatched : there is no such source.
-    """
-    query = """
-    WITH RECURSIVE chain(source_id, merged_into) AS (
-      SELECT source_id, merged_into FROM source WHERE source_id = :id
-      UNION SELECT s.source_id, s.merged_into FROM chain c JOIN source s ON s.source_id = c.merged_into
-    ) SELECT source_id FROM chain WHERE merged_into < 0
-    """
-    found = conn.scalar(text(query), {"id": int(source_id)})
-    if found is None:
-        raise NothingMatched(
-            f"there is no source {source_id}; 'photodb cone RA DEC RADIUS_DEG' lists sources"
-        )
-    return int(found)
-
-
-def members(conn: Connection, source_ids: Iterable[int]) -> dict[int, int]:
-    """Return the sources that were merged into some, these included, with the one of these that each is part of."""
-    query = """
-    WITH RECURSIVE tree(source_id, root) AS (
-      SELECT i, i FROM unnest(CAST(:ids AS bigint[])) AS i
-      UNION SELECT s.source_id, t.root FROM tree t JOIN source s ON s.merged_into = t.source_id AND s.merged_into >= 0
-    ) SELECT source_id, root FROM tree
-    """
-    ids = [int(i) for i in source_ids]
-    return {int(i): int(root) for i, root in conn.execute(text(query), {"ids": ids})}
 
 
 def merge_sources(
@@ -277,15 +245,3 @@ def _write_history(
     values = {"source_id": change.source_id, "other_source_id": change.other_source_id, "kind": change.kind}
     rows = {"detections": detections, "moved_frames": moved, "swapped_frames": swapped, "before": before}
     conn.execute(source_history.insert().values(**values, **rows, note=note, run_id=run_id))
-
-
-def history(conn: Connection, source_ids: Iterable[int] | None = None) -> list[RowMapping]:
-    """Return merges and splits of some sources, or of all, oldest first, with the number of rows that each changed."""
-    query = """
-    SELECT source_history_id, happened_at, kind, source_id, other_source_id, cardinality(detections) AS n_detections,
-           cardinality(moved_frames) AS n_moved, cardinality(swapped_frames) AS n_swapped, note, run_id
-    FROM source_history WHERE CAST(:ids AS bigint[]) IS NULL OR source_id = ANY(:ids) OR other_source_id = ANY(:ids)
-    ORDER BY source_history_id
-    """
-    ids = None if source_ids is None else [int(i) for i in source_ids]
-    return list(conn.execute(text(query), {"ids": ids}).mappings())

@@ -95,7 +95,7 @@ def residuals(conn: Connection, solution_id: int, max_error: float, max_points: 
         JOIN frame f ON f.frame_id = p.frame_id
         LEFT JOIN detection d ON d.frame_id = p.frame_id AND d.cell = p.cell AND d.detection_id = p.detection_id
         LEFT JOIN forced r ON p.photometry > {DETECTION} AND r.frame_id = p.frame_id AND r.cell = p.cell
-             AND r.source_id = p.source_id
+             AND r.source_id = p.source_id AND r.detection_id = p.detection_id
         WHERE {condition} AND f.nx > 1 AND f.ny > 1 AND m.mag <> 'NaN'
           AND (p.source_id + p.frame_id) %% %(step)s = 0
     """

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from photodb.core.flags import BAD, DOUBTFUL
 from photodb.storage import tables
 from photodb.storage.bulk import copy_in, copy_out
+from photodb.storage.sourceids import living, members
 
 POINT_DTYPE = np.dtype(
     [
@@ -161,8 +162,9 @@ def read_light_curve(
     conn: Connection, solution_id: int, source_id: int
 ) -> tuple[NDArray[Any], dict[int, str]]:
     """Return one source's points of a solution, POINT_DTYPE, by time, and the names of the bands."""
-    query = _POINTS + " AND source_id = %(source)s ORDER BY mjd"
-    points = copy_out(conn, query, POINT_DTYPE, {"solution": solution_id, "source": source_id})
+    query = _POINTS + " AND source_id = ANY(%(sources)s) ORDER BY mjd"
+    parts = list(members(conn, [living(conn, source_id)]))  # of sources that were merged into it since, too
+    points = copy_out(conn, query, POINT_DTYPE, {"solution": solution_id, "sources": parts})
     names = conn.execute(text("SELECT band_id, name FROM band"))
     return points, {int(row[0]): str(row[1]) for row in names}
 

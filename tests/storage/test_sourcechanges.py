@@ -10,9 +10,10 @@ from photodb.core.flags import Flag
 from photodb.errors import NothingMatched, UsageError
 from photodb.steps.runs import undo_run
 from photodb.steps.verify import verify_archive
-from photodb.storage import measurements, runs, solutions
+from photodb.storage import lightcurves, measurements, runs, solutions
 from photodb.storage.rowhashes import row_hashes
-from photodb.storage.sourcechanges import history, living, members, merge_sources, split_source
+from photodb.storage.sourcechanges import merge_sources, split_source
+from photodb.storage.sourceids import history, living, members
 from tests.storage.pieces import fill, solved
 
 
@@ -283,3 +284,37 @@ def _step(db, stack, kind, number):
     sound(db)
     if done:
         stack.append((run, everything(db), hashes(db)))
+
+
+def curve(db, source, solution, **more):
+    with db.begin() as conn:
+        place = rows_of(conn, "SELECT ra, dec FROM source WHERE source_id = :s", s=source)[0]
+        found = lightcurves.sources_in_cone(conn, *place, 0.5 / 3600)
+        return lightcurves.light_curves(conn, found[found["source_id"] == source], solution, **more)
+
+
+def rows_of(conn, query, **values):
+    return [tuple(row) for row in conn.execute(text(query), values)]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_until_the_next_solution_the_light_curve_shows_the_points_of_both(database, force):
+    made = fill(database, seed=8, n_frames=8, force=force)
+    keep, other = map(int, made.sources[0])
+    apart = [curve(database, i, made.solution) for i in (keep, other)]
+    change(database, merge_sources, keep, [other])
+    told = curve(database, keep, made.solution)
+    seen = made.seen[0] >= 0
+    frames = np.array(made.frames)
+    assert told["frame_id"].tolist() == frames[seen].tolist()
+    assert set(told["source_id"]) == {keep}
+    by_frame = {(k, int(f)): m for k in (0, 1) for f, m in zip(apart[k]["frame_id"], apart[k]["mag"])}
+    for frame, mag, piece in zip(told["frame_id"], told["mag"], made.seen[0][seen]):
+        assert mag == by_frame[int(piece), int(frame)]
+    detections = dict(zip(told["frame_id"].tolist(), told["detection_id"].tolist()))
+    assert [detections[int(f)] for f in frames[seen]] == made.detections[0][seen].tolist()
+    assert np.isfinite(told["x"][np.isin(told["frame_id"], frames[seen])]).all()
+    solution, _ = solved(database, made.frames)
+    new = curve(database, keep, solution)
+    assert new["frame_id"].tolist() == told["frame_id"].tolist()
+    assert new["mag"] == pytest.approx(told["mag"], abs=1e-5, nan_ok=True)
