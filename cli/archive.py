@@ -81,5 +81,7 @@ def verify(db: Any, deep: bool, fmt: str) -> int:
     ]
     if rows or fmt != "table":
         write_table(rows, fmt, columns=["check", "count", "example", "mend"])
+    if report.doubts:
+        message(report.doubts)
     message(f"{len(report.checks)} checks, {len(report.problems)} problems")
     return 1 if report.problems else 0

@@ -28,7 +28,7 @@ LIST_COLUMNS = (
 MORE_COLUMNS = (
     "telescope kind object exptime reason_code airmass background dynamic_range nonuniformity ellipticity "
     "limiting_mag zero_point_err gray_loss scatter solution_status astrom_n pixel_scale ra dec "
-    "reference_frame_id shift_x shift_y shift_rotation shift_rms shift_n via_frame_id night field_id"
+    "reference_frame_id shift_x shift_y shift_rotation shift_rms shift_n via_frame_id night field_id doubts"
 )
 
 
@@ -71,16 +71,26 @@ def frame() -> None:
     "--kind", type=click.Choice(["science", "bias", "dark", "flat", "unknown"]), help="Only this kind."
 )
 @selection_options
+@click.option(
+    "--doubtful", is_flag=True, help="Only frames whose time or pointing looks wrong; column doubts."
+)
 @click.option("--all-columns", is_flag=True, help="Every column that a list can have.")
 @format_option()
 def list_frames(
-    db: Any, status: str | None, kind: str | None, chosen: dict[str, Any], all_columns: bool, fmt: str
+    db: Any,
+    status: str | None,
+    kind: str | None,
+    chosen: dict[str, Any],
+    doubtful: bool,
+    all_columns: bool,
+    fmt: str,
 ) -> None:
     """List frames by time. zero_point is that of the published solution."""
     from photodb.steps.judge import FrameFilter, frame_columns
 
-    names = tuple((LIST_COLUMNS + " " + MORE_COLUMNS if all_columns else LIST_COLUMNS).split())
-    columns = frame_columns(db, FrameFilter(status=status, kind=kind, **chosen), names)
+    more = f" {MORE_COLUMNS}" if all_columns else " doubts" if doubtful else ""
+    wanted = FrameFilter(status=status, kind=kind, doubtful=doubtful or None, **chosen)
+    columns = frame_columns(db, wanted, tuple((LIST_COLUMNS + more).split()))
     write_table(_with_units(columns), fmt)
 
 

@@ -20,6 +20,7 @@ from ..errors import FrameError
 from . import cards, channels, fits
 from .colour import NO_COLOUR, channels_of, colour_of
 from .describe import describe
+from .earthrotation import rotation_at
 from .forced import ForcedResult, Targets, force
 from .headers import CameraDescription, recognise
 from .listmaps import ListMap
@@ -205,7 +206,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
         watch.lap("measure")
         wcs = cards.header_wcs(frame.header, d, nx, ny, reduced.x_first, reduced.y_first, reduced.step)
     site = (_or_nan(d.latitude), _or_nan(d.longitude), d.elevation or 0.0)
-    place = place_at(exposure.mjd, *site)
+    place = place_at(exposure.mjd, *site, rotation_at(exposure.mjd))
     watch.lap("header")
     return FrameResult(
         path=scanned.path,

@@ -21,6 +21,7 @@ from ..core.tangent import TangentWCS
 from ..errors import FrameError
 from . import cards, listfiles
 from .describe import describe
+from .earthrotation import rotation_at
 from .fits import is_frame_name
 from .headers import CameraDescription, recognise
 from .listframe import Words, exposure_of, has_time, told_band
@@ -252,7 +253,7 @@ def _take_over(scanned: Scanned, scale: float | None) -> FrameResult:
     )
     unknown = float("nan")
     latitude, longitude = (unknown if v is None else v for v in (d.latitude, d.longitude))
-    place = place_at(exposure.mjd, latitude, longitude, d.elevation or 0.0)
+    place = place_at(exposure.mjd, latitude, longitude, d.elevation or 0.0, rotation_at(exposure.mjd))
     gain = exposure.gain if np.isfinite(exposure.gain) else (1.0 if stars.electrons else unknown)
     return FrameResult(
         path=scanned.path, file_hash=scanned.file_hash, data_hash=_identity(stars, exposure, d), hdu=0, camera=d.name,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from photodb.errors import PhotodbError, SchemaError
 from photodb.settings import FILE, VARIABLE, ArchiveLocation, resolve_archive
+from photodb.steps.clocks import check_clocks, doubted_frames
 from photodb.storage import migrate, places, runs, serverconf, serveruser
 from photodb.storage.binaries import find_binaries
 from photodb.storage.engine import Database, open_location
@@ -83,16 +84,16 @@ def _packages() -> Finding:
 
 
 def _earth_rotation() -> Finding:
-    """Tell how old the table of the earth's rotation is; beyond it barycentric times lose milliseconds."""
+    """Tell how old the table of the earth's rotation is; beyond it altitudes lose 13 arcsec, times microseconds."""
     what = "earth rotation"
     try:
         version = importlib.metadata.version("astropy-iers-data")
         year, month, day = (int(part) for part in re.findall(r"\d+", version)[1:4])
         age = (datetime.date.today() - datetime.date(year, month, day)).days
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        return Finding(what, "warn", "no dated astropy-iers-data; install it for exact sidereal time")
+        return Finding(what, "warn", "no dated astropy-iers-data; install it for leap seconds to come")
     if age > OLD_EARTH_ROTATION_DAYS:
-        advice = "of newer frames the earth's rotation is predicted: pip install -U astropy-iers-data"
+        advice = "newer leap seconds are not known: pip install -U astropy-iers-data"
         return Finding(what, "warn", f"table of {year}-{month:02}-{day:02}, {age} days old; {advice}")
     return Finding(what, "ok", f"table of {year}-{month:02}-{day:02}")
 
@@ -169,7 +170,7 @@ def _database(where: ArchiveLocation) -> Iterator[Finding]:
     except PhotodbError as error:
         yield Finding("server", "fail", str(error))
         return
-    looks: list[Callable[[Database], Finding]] = [_server, _rights, _schema, _runs]
+    looks: list[Callable[[Database], Finding]] = [_server, _rights, _schema, _runs, _times]
     with db:
         for look in looks:
             try:
@@ -217,3 +218,12 @@ def _runs(db: Database) -> Finding:
         text = f"run {first['run_id']} ({first['command']}) was cut off; the same command, run again, goes on"
         return Finding("runs", "warn", text)
     return Finding("runs", "ok", "none was cut off")
+
+
+def _times(db: Database) -> Finding:
+    """Tell which cameras' clocks cannot be right, and how many frames are doubted."""
+    clocks = [str(finding) for finding in check_clocks(db)]
+    doubted = doubted_frames(db)
+    if clocks or doubted:
+        return Finding("times", "warn", "; ".join([*clocks, doubted]).strip("; "))
+    return Finding("times", "ok", "sun, targets and pointings are where they can be")

@@ -16,10 +16,10 @@ from photodb.storage.registrations import numbers_of
 from .align import Alignment
 from .associate import Association
 from .cameras import Cameras
+from .doubts import doubts_of
 from .framestars import FrameStars
 from .place import Placement
 
-SUN_LIMIT_DEG = -3.0
 NUMBERS = [
     "x",
     "y",
@@ -94,10 +94,14 @@ def sky_values(
     result: FrameResult, placement: Placement, centre: tuple[float, float, float], cameras: Cameras
 ) -> dict[str, Any]:
     """Return the columns of a frame's place on the sky, with a remark where something looks wrong."""
-    remarks = [r for r in (result.remark, placement.remark) if r]
-    remarks += result.measured.notes if result.measured else ()
-    values: dict[str, Any] = {"astrometry": placement.astrometry, "reason": "; ".join(remarks)}
     d = cameras.descriptions[result.camera]
+    doubts, doubted = doubts_of(result, placement.astrometry, centre, d)
+    remarks = [r for r in (result.remark, placement.remark) if r]
+    remarks += [*(result.measured.notes if result.measured else ()), *doubted]
+    values: dict[str, Any] = {
+        "astrometry": placement.astrometry, "reason": "; ".join(remarks), "doubts": doubts,
+        "header_airmass": result.header_airmass,
+    }  # fmt: skip
     if placement.wcs is None:
         return values
     ra, dec, radius = centre
@@ -106,17 +110,9 @@ def sky_values(
     altitude = altitude_of(
         ra, dec, result.exposure.mjd, *(float("nan") if v is None else v for v in (d.latitude, d.longitude))
     )
-    if result.place.sun_altitude > SUN_LIMIT_DEG:
-        remarks.append(
-            f"the sun stood {result.place.sun_altitude:.0f} deg high: check time zone and longitude of the camera"
-        )
-    elif altitude < 0:
-        remarks.append(
-            f"the target stood {altitude:.0f} deg high: check time zone and longitude of the camera"
-        )
     told = result.header_airmass
     return values | {
-        "reason": "; ".join(remarks), "wcs": placement.wcs.to_dict(), "ra": ra, "dec": dec, "radius": radius,
+        "wcs": placement.wcs.to_dict(), "ra": ra, "dec": dec, "radius": radius,
         "healpix": int(sky.healpix29(ra, dec)[0]), "footprint": corners.tolist(),
         "astrom_rms": placement.rms_arcsec, "astrom_n": placement.n_stars,
         "reference_catalogue_id": placement.catalogue_id if placement.catalogue_id >= 0 else None,

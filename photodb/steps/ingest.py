@@ -25,6 +25,7 @@ from photodb.storage.engine import Database
 
 from .calib import build_for_ingest, masters_pending
 from .cameras import Cameras, settle_cameras
+from .clocks import check_clocks
 from .measure import SEEN_TWICE, MeasureReport, measure_frames, waiting
 from .place import Placer
 from .progress import Progress, Silent
@@ -83,6 +84,7 @@ class IngestReport:
     )  # frame_id, path, code, reason
     rejected: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, reason
     assumed: list[str] = field(default_factory=list)
+    clocks: list[str] = field(default_factory=list)  # cameras and nights whose clock cannot be right
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)  # CPU seconds over all workers, and of the writer
 
@@ -158,6 +160,9 @@ def ingest(
         arguments = {"paths": [str(p) for p in paths]} | ({"maps": [asdict(m) for m in maps]} if maps else {})
         with recorded_run(db, "ingest", arguments, asdict(settings)) as run:
             _ingest_files(db, run, workers, (known, maps), todo, unreadable, settings, report, progress)
+            report.clocks = [str(finding) for finding in check_clocks(db, run.run_id)]
+            for text in report.clocks:
+                progress.message(text)
             _measure_sources(db, run, workers, report, progress)
             report.seconds = time.perf_counter() - began
             run.outcome = report.outcome

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from photodb.core.doubts import words_of
 from photodb.errors import NothingMatched, UsageError
 from photodb.storage import framelists, framequality, judgements, masters, starlists
 from photodb.storage.engine import Connection, Database
@@ -59,7 +60,7 @@ def check_filter(db: Database, chosen: FrameFilter) -> None:
 
 def nothing_matches(chosen: FrameFilter) -> NothingMatched:
     """Return the error that no frame fits a filter, with what it asked for."""
-    words = [chosen.status or "", chosen.kind or "", "frame"]
+    words = [chosen.status or "", "doubtful" if chosen.doubtful else "", chosen.kind or "", "frame"]
     given = {name: getattr(chosen, name) for name in ("camera", "band", "night", "run")}
     asked = [f"{name} {value}" for name, value in given.items() if value is not None]
     of = f" of {', '.join(asked)}" if asked else ""
@@ -249,6 +250,7 @@ def describe_frame(db: Database, name: str) -> dict[str, Any]:
     with db.begin() as conn:
         record = framelists.frame_row(conn, ids[0])
         assert record is not None  # found above, and frames are never deleted
+        record["doubts"] = words_of(record["doubts"])
         record["solutions"] = framelists.frame_terms(conn, ids[0])
         record["judgements"] = judgements.history(conn, ids[0])
         (reduced,) = masters.masters_of_frames(conn, ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from photodb.steps.clocks import doubted_frames
 from photodb.steps.progress import Progress, Silent
 from photodb.storage import verify
 from photodb.storage.engine import Database
@@ -16,6 +17,7 @@ class VerifyReport:
 
     checks: list[str]
     problems: list[Problem]
+    doubts: str = ""  # frames whose time or pointing looks wrong: no fault of the archive
 
 
 def verify_archive(db: Database, deep: bool = False, progress: Progress | None = None) -> VerifyReport:
@@ -47,4 +49,4 @@ def verify_archive(db: Database, deep: bool = False, progress: Progress | None =
             problems += verify.calibration_problems(conn)
         progress.advance()
     progress.finish()
-    return VerifyReport(done, problems)
+    return VerifyReport(done, problems, doubted_frames(db))

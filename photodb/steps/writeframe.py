@@ -12,7 +12,7 @@ from photodb.core import sky
 from photodb.core.positions import position_sigma
 from photodb.errors import FrameError
 from photodb.images.pipeline import FrameFailure, FrameResult
-from photodb.storage import frames, instruments, masters
+from photodb.storage import frames, instruments, masters, overlaps
 from photodb.storage.engine import Connection, Database
 
 from .associate import Association, Seen, Sight, associate
@@ -34,7 +34,6 @@ LOCK_ORDER = 6
 LOCK_MARGIN_DEG = 0.02
 NOWHERE = np.array([-1])
 """The lock of frames whose place is not known."""
-SUN_LIMIT_DEG = -3.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +166,7 @@ def _write_science(
     frame_id = frames.insert_frame(conn, values)
     if frame_id < 0:  # another process wrote the same frame under other locks: take the field back too
         raise _AlreadyThere
+    overlaps.mark(conn, frame_id)
     masters.insert_frame_masters(conn, frame_id, result.correction.master_ids)
     links, ra, dec = associated(conn, run_id, field_id, observed(result), placement, centre)
     rows = detection_rows(result, frame_id, links, ra, dec)

@@ -7,8 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from photodb.core.doubts import Doubt, words_of
 from photodb.storage.framequality import NEWEST
 
+DOUBTS = "concat_ws('+', {})".format(
+    ", ".join(f"CASE WHEN f.doubts & {int(bit)} <> 0 THEN '{words_of(bit)}' END" for bit in Doubt)
+)
 FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     # name, numpy type, unit, SQL
     ("frame_id", "i8", "", "f.frame_id"),
@@ -57,6 +61,7 @@ FRAME_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("via_frame_id", "i8", "", "coalesce(f.via_frame_id, -1)"),
     ("night", "f4", "d", "f.night"),
     ("field_id", "i8", "", "coalesce(f.field_id, -1)"),
+    ("doubts", "O", "", DOUBTS),
 )
 """Name, numpy type, unit and SQL of what a list of frames shows; zero points of the published solution, quality as
 measured last."""
@@ -73,6 +78,7 @@ class FrameFilter:
     kind: str | None = None
     ids: tuple[int, ...] | None = None
     run: int | None = None  # the ingest that read them
+    doubtful: bool | None = None  # whether its time or pointing looks wrong
 
 
 def _where(chosen: FrameFilter) -> tuple[str, dict[str, Any]]:
@@ -84,6 +90,7 @@ def _where(chosen: FrameFilter) -> tuple[str, dict[str, Any]]:
         "night": "f.night = :night",
         "run": "f.run_id = :run",
         "kind": "f.kind = :kind",
+        "doubtful": "(f.doubts <> 0) = :doubtful",
         "ids": "f.frame_id = ANY(CAST(:ids AS bigint[]))",
     }
     values = {name: getattr(chosen, name) for name in sql if getattr(chosen, name) is not None}

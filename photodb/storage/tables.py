@@ -528,6 +528,15 @@ frame = Table(
         server_default="",
     ),
     _col("n_forced", Integer, "-", "forced measurements stored; NULL until the frame was measured so"),
+    _real("header_airmass", "-", "airmass as the header tells it; NULL if it does not"),
+    _col(
+        "doubts",
+        Integer,
+        "-",
+        "bits of photodb.core.doubts: what looks wrong with its time or pointing; 0 if nothing",
+        nullable=False,
+        server_default="0",
+    ),
     _col(
         "aperture_corrections",
         JSONB,

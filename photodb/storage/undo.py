@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from photodb.storage import sourceundo
+from photodb.storage import overlaps, sourceundo
 from photodb.storage.partitions import drop_solution_partition
 from photodb.storage.sourcemeans import renew_sources, renew_touched
 
@@ -75,6 +75,7 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     counts["source_history"], stale = sourceundo.undo_changes(conn, run_id)
     renew_sources(conn, stale)
     counts["master"] = _undo_masters(conn, run_id)
+    overlaps.forget(conn, run_id)
     counts |= _undo_frames(conn, run_id)
     counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
     for table in ("reference_catalogue", "camera", "telescope"):
