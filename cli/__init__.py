@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("stats:stats", "Compute noise, flags and variability indices of every source."),
     "variables": ("variables:variables", "List candidates of variable stars, best first."),
     "period": ("period:period", "Search the period of a source."),
+    "audit": ("audit:audit", "Compare telescopes on the sources that they have in common."),
     "lightcurve": ("lightcurve:lightcurve", "Give the light curve at a position."),
     "coverage": ("coverage:coverage", "Tell which frames cover a position, and what is known there."),
     "cone": ("cone:cone", "List the sources around a position."),

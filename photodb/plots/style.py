@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from photodb.core.bands import band_order as band_order
 from photodb.errors import NothingMatched, UsageError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -180,9 +181,3 @@ def title(figure: Figure, text: str) -> None:
     """Write a title on a line of its own, to the left."""
     if text:
         figure.suptitle(text, x=0.01, ha="left", fontsize="medium")
-
-
-def band_order(names: NDArray) -> list[str]:
-    """Return the distinct names of bands, blue to red, and by name where that is not known."""
-    blue_to_red = "UuBbgGVvrRiIzZyYJHK"
-    return sorted({str(name) for name in names}, key=lambda n: (blue_to_red.find(n[:1]) % 99, n))
