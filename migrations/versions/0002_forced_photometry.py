@@ -404,7 +404,7 @@ def _sources() -> None:
     for name, kind, default, comment in SOURCE_COLUMNS:
         op.add_column('source', sa.Column(name, kind(), server_default=default, nullable=False, comment=comment))
     op.execute(WEIGHTS_FROM_SCATTER)
-    op.execute("ALTER TABLE source SET (fillfactor = 80)")
+    op.execute("ALTER TABLE source SET (fillfactor = 50)")
 
 
 def _drop_sources() -> None:

@@ -70,9 +70,10 @@ def associate(conn: Connection, run_id: int, sight: Sight, seen: Seen) -> Associ
 
     The caller holds the locks of the cells that the frame covers, taken before this reads.
     """
-    ra, dec, radius = sight.centre
-    around = radius + (2 * sight.reach + SEARCH_ARCSEC) / 3600
-    known = sources.sources_in_cone(conn, ra, dec, around, sight.field_id if sight.approximate else -1)
+    margin = (2 * sight.reach + SEARCH_ARCSEC) / 3600
+    known = sources.sources_around(
+        conn, seen.ra, seen.dec, sight.centre, margin, sight.field_id if sight.approximate else -1
+    )
     real = seen.flags & Flag.COSMIC_RAY == 0
     links = association.link(
         _seen_places(seen, sight), _known_places(known, sight), real, seen.significance >= MIN_NEW_SN,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from photodb.core import sky
 from photodb.core.positions import MEAN
 from photodb.storage import bulk
-from photodb.storage.bulkupdate import update_rows
+from photodb.storage.bulkupdate import fetch_columns, update_rows
 from photodb.storage.tables import CELL_ORDER, SERIAL_BITS
 
 SOURCE = np.dtype(
@@ -28,14 +28,22 @@ SOURCE = np.dtype(
 KEY_SLACK_ARCSEC = 1.0
 """`healpix` is that of a place this near to the mean position: a key that stays costs no work on the index."""
 
+MOST_DEC = 85.0
+"""Nearer to the poles right ascensions set no limit."""
+
 _COLUMNS = ", ".join(f"s.{name}" for name in SOURCE.names or ())
 IN_CONE = f"""
 SELECT {_COLUMNS}
 FROM unnest(%s::int8[], %s::int8[]) AS r(lo, hi),
 LATERAL (SELECT * FROM source WHERE healpix >= r.lo AND healpix < r.hi AND merged_into = -1 OFFSET 0) AS s
-WHERE s.approximate = (%s >= 0) AND %s IN (-1, s.field_id)
+WHERE s.approximate = (%s::int8 >= 0) AND %s::int8 IN (-1, s.field_id)
 ORDER BY s.source_id
 """
+AROUND = IN_CONE.replace(
+    "WHERE s.approximate",
+    """WHERE s.dec BETWEEN %s AND %s AND s.ra - %s::float8 - 360 * round((s.ra - %s::float8) / 360) BETWEEN %s AND %s
+AND s.approximate""",
+)
 
 
 def key_ranges(ra: float, dec: float, radius_deg: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -51,10 +59,38 @@ def sources_in_cone(
     With `approximate_field`, those of that field whose place is only approximate instead: the two never mix.
     """
     lo, hi = key_ranges(ra, dec, radius_deg)
-    rows = bulk.copy_out(
-        conn, IN_CONE, SOURCE, (lo.tolist(), hi.tolist(), approximate_field, approximate_field)
-    )
+    rows = fetch_columns(conn, IN_CONE, SOURCE, (lo, hi, approximate_field, approximate_field))
     return rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
+
+
+def sources_around(
+    conn: Connection,
+    ra: NDArray,
+    dec: NDArray,
+    centre: tuple[float, float, float],
+    margin_deg: float,
+    field_id: int = -1,
+) -> NDArray:  # fmt: skip
+    """Return the sources (rows of `SOURCE`) in the box that positions fill, `margin_deg` wider on all sides, by key.
+
+    Parameters
+    ----------
+    ra, dec : (n,) deg; centre : ra, dec, radius of a circle that holds them, deg; field_id : see `sources_in_cone`.
+    """
+    good = np.isfinite(ra) & np.isfinite(dec)
+    if not good.any():
+        return np.empty(0, SOURCE)
+    ra0, dec0, radius = centre
+    lo, hi = key_ranges(ra0, dec0, radius + margin_deg)
+    south, north = float(dec[good].min() - margin_deg), float(dec[good].max() + margin_deg)
+    west = east = 180.0
+    farthest = max(abs(south), abs(north), abs(dec0) + radius + margin_deg)
+    if farthest < MOST_DEC:
+        off = (ra[good] - ra0 + 540.0) % 360.0 - 180.0
+        wider = margin_deg / np.cos(np.radians(farthest))
+        west, east = wider - float(off.min()), float(off.max()) + wider
+    box = (south, north, ra0, ra0, -west, east, field_id, field_id)
+    return fetch_columns(conn, AROUND, SOURCE, (lo, hi, *box))
 
 
 def brightest_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float, limit: int) -> NDArray:

@@ -786,7 +786,7 @@ source = Table(
     Index("source_healpix_idx", "healpix"),
     Index("source_source_id_idx", "source_id"),
     Index("source_merged_into_idx", "merged_into", postgresql_where=text("merged_into >= 0")),
-    postgresql_with={"fillfactor": 80},
+    postgresql_with={"fillfactor": 50},
     comment="One object on the sky.",
 )
 
