@@ -31,7 +31,10 @@ def test_what_was_written_is_read_back(database, filled):
         back = fetch_columns(conn, "SELECT * FROM t WHERE k < %s ORDER BY k", KINDS, (1000,))
         assert back.tobytes() == filled.tobytes()
         some = fetch_columns(
-            conn, "SELECT k FROM t WHERE k = ANY(%s) ORDER BY k", [("k", "i4")], (np.array([7, 5, 2000]),)
+            conn,
+            "SELECT k FROM t WHERE k = ANY(%s::bigint[]) ORDER BY k",
+            [("k", "i4")],
+            (np.array([7, 5, 2000]),),
         )
     assert some["k"].tolist() == [5, 7]
 
