@@ -28,7 +28,8 @@ def fetch_columns(conn: Connection, select: str, dtype: Any, params: Sequence[An
 
     Parameters
     ----------
-    select : SQL text with %s for `params` (numbers; arrays, with a cast to their type); its columns in the order of `dtype`, no NULL.
+    select : SQL text with %s for `params` (numbers; arrays, with a cast to their type); its columns in the order
+        of `dtype`, no NULL.
     dtype : structured numpy dtype of plain numbers.
 
     Raises
