@@ -178,7 +178,7 @@ def time_frames(db: Database, n_sources: int, n_frames: int, n_visits: int) -> N
         rate, whole = sum(n) / sum(taken), sum(n) / (sum(taken) + sum(stored))
         print(
             f"visit {visit + 1}: {rate:,.0f} detections/s associated, {statistics.median(taken) * 1e3:.1f} ms a "
-            f"frame of {statistics.median(n):.0f} (median); storing rows {statistics.median(stored) * 1e3:.1f} ms more: "
+            f"frame of {statistics.median(n):.0f} (median); rows {statistics.median(stored) * 1e3:.1f} ms more: "
             f"{whole:,.0f} detections/s"
         )
 
