@@ -18,7 +18,7 @@ from .lightcurve import table_of
 @click.argument("radius_deg", metavar="RADIUS_DEG", type=float)
 @format_option()
 def cone(db: Any, ra: float, dec: float, radius_deg: float, fmt: str) -> None:
-    """List the sources within RADIUS_DEG of RA DEC, nearest first, with their mean magnitudes."""
+    """List the sources within RADIUS_DEG of RA DEC or of the object NAME, nearest first, with their mean magnitudes."""
     from photodb.steps import ask
 
     columns = ask.cone(db, ra, dec, radius_deg)

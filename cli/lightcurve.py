@@ -24,10 +24,11 @@ from .common import SkyCommand, format_option, message, pass_database, position_
 def lightcurve(
     db: Any, ra: float, dec: float, radius: float | None, band: str | None, plot: str | None, fmt: str
 ) -> None:
-    """Give the calibrated light curve of the source at RA DEC: degrees, or sexagesimal hours and degrees.
+    """Give the calibrated light curve of the source at RA DEC, degrees or sexagesimal hours and degrees, or of NAME.
 
-    The nearest source within the radius is taken. A point with flags other than 0 is doubtful; the README
-    lists the bits; below three sigma mag_limit tells how bright it was at most.
+    A NAME is that of a known object ('photodb objects load FILE'), of a reference star, or 'source 12'. The nearest
+    source within the radius is taken. A point with flags other than 0 is doubtful; the README lists the bits; below
+    three sigma mag_limit tells how bright it was at most.
     """
     from photodb.steps import ask
 

@@ -12,13 +12,12 @@ from photodb.errors import NothingMatched
 from .common import SkyCommand, format_option, message, pass_database, write_table
 from .lightcurve import table_of
 from .numbers import Finite
-from .position import Angle
+from .position import optional_position_arguments
 
 
 @click.command(cls=SkyCommand)
 @pass_database
-@click.argument("ra", type=Angle("RA"), required=False)
-@click.argument("dec", type=Angle("Dec"), required=False)
+@optional_position_arguments
 @click.option("--source", type=int, metavar="ID", help="This source, instead of a position.")
 @click.option(
     "--radius",
@@ -28,9 +27,7 @@ from .position import Angle
 )
 @click.option("--band", metavar="NAME", help="Only this band.")
 @format_option()
-@click.pass_context
 def period(
-    ctx: click.Context,
     db: Any,
     ra: float | None,
     dec: float | None,
@@ -39,11 +36,11 @@ def period(
     band: str | None,
     fmt: str,
 ) -> None:
-    """Search the period of the source at RA DEC (degrees, or sexagesimal), or of --source, band by band."""
+    """Search the period of the source at RA DEC (degrees, or sexagesimal), of NAME, or of --source, band by band."""
     from photodb.steps import periods
 
     if (source is None) == (ra is None or dec is None):
-        raise click.UsageError("give either RA DEC or --source ID")
+        raise click.UsageError("give RA DEC, NAME or --source ID")
     if source is not None:
         found, notes = periods.period_of_source(db, source, band)
     else:
@@ -54,4 +51,4 @@ def period(
         message(note)
     write_table(table_of({name: found[name] for name in found.dtype.names or ()}), fmt)
     if np.isnan(found["period"]).all():
-        ctx.exit(NothingMatched.exit_code)
+        click.get_current_context().exit(NothingMatched.exit_code)

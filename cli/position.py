@@ -1,11 +1,13 @@
-"""Positions on the command line: degrees or sexagesimal, negative declinations included."""
+"""Positions on the command line: degrees or sexagesimal, negative declinations included, or the name of an object."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -80,6 +82,83 @@ class SkyCommand(click.Command):
 
 
 def position_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments RA DEC, passed as `ra` and `dec` in degrees."""
-    dec = click.argument("dec", metavar="DEC", type=Angle("DEC"))(function)
-    return click.argument("ra", metavar="RA", type=Angle("RA"))(dec)
+    """Add the arguments RA DEC, or the NAME of an object, passed as `ra` and `dec` in degrees; and --online.
+
+    The function's first argument is the database: this stands below `pass_database`.
+    """
+    return _with_place(function, required=True)
+
+
+def optional_position_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same, which may be missing: `ra` and `dec` are None then."""
+    return _with_place(function, required=False)
+
+
+def _with_place(function: Callable[..., Any], required: bool) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(database: Any, *args: Any, place: tuple[str, ...], online: str | None, **options: Any) -> Any:
+        ra, dec = position_of(database, place, online) if place else (None, None)
+        return function(database, *args, ra=ra, dec=dec, **options)
+
+    argument = click.argument("place", nargs=-1, required=required, metavar="RA DEC | NAME")
+    option = click.option(
+        "--online",
+        type=click.Choice(["simbad", "vsx"]),
+        help="Ask there over the network for a NAME that the archive does not know; the answer is kept.",
+    )
+    return argument(option(wrapper))
+
+
+def position_of(database: Any, words: Sequence[str], online: str | None = None) -> tuple[float, float]:
+    """Return the position, deg, that words tell: RA DEC, or the name of an object, which may be of several words."""
+    told = place_words(words)
+    if not isinstance(told, str):
+        return told
+    from photodb.steps.places import find_place
+
+    found = find_place(database, told, online)
+    _say(f"{found.name} ({found.origin}): RA {found.ra:.5f} Dec {found.dec:+.5f}")
+    for note in found.notes:
+        _say(note)
+    return found.ra, found.dec
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def place_words(words: Sequence[str]) -> tuple[float, float] | str:
+    """Read RA DEC, in two words, six (2 4 10.25 -46 41 16) or one (31.04,46.69); else return the name.
+
+    Raises
+    ------
+    click.UsageError : an option that there is not, or what can be neither.
+    """
+    for word in words:
+        if re.match(r"^--?[A-Za-z]", word):
+            raise click.NoSuchOption(word)
+    parts = [p for word in words for p in re.split(r"[\s,]+", word.strip()) if p]
+    text = " ".join(" ".join(words).split())
+    if not parts:
+        raise click.UsageError("give RA DEC, or the NAME of an object")
+    if len(parts) == 6 and all(map(_is_angle, parts)):
+        parts = [" ".join(parts[:3]), " ".join(parts[3:])]
+    pair = list(words) if len(words) == 2 else parts
+    if len(pair) == 2 and (all(map(_is_angle, pair)) or any(map(_is_surely_angle, pair))):
+        return Angle("RA").convert(pair[0], None, None), Angle("DEC").convert(pair[1], None, None)
+    if len(parts) == 1 and _is_surely_angle(parts[0]):
+        raise click.UsageError(f"{text!r} is one coordinate: give RA DEC, or the NAME of an object")
+    return text
+
+
+def _is_angle(word: str) -> bool:
+    try:
+        parse_angle(word, hours=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_surely_angle(word: str) -> bool:
+    """Tell whether a word is an angle and can be no part of a name: it has a decimal point, colons or a sign."""
+    return _is_angle(word) and (any(mark in word for mark in ".:") or word[0] in "+-\u2212")

@@ -10,6 +10,7 @@ from astropy.table import QTable, Table
 from photodb.errors import UsageError
 from photodb.steps import ask
 from photodb.steps.coverage import frames_covering
+from photodb.steps.places import find_place
 from photodb.steps.variables import variables
 from photodb.storage.coverage import Which
 from photodb.storage.engine import Database, open_database
@@ -35,14 +36,18 @@ class Archive:
         return self._database.location
 
     def lightcurve(
-        self, ra: float, dec: float, radius_arcsec: float | None = None, band: str | None = None
+        self,
+        ra: float | str,
+        dec: float | None = None,
+        radius_arcsec: float | None = None,
+        band: str | None = None,
     ) -> QTable:
         """Return the calibrated light curve of the source nearest to a position.
 
         Parameters
         ----------
         ra, dec : float
-            Degrees, ICRS.
+            Degrees, ICRS; or the name of a known object alone.
         radius_arcsec : float, optional
             How far the source may be; by default what the astrometry of the frames there allows.
         band : str, optional
@@ -65,8 +70,9 @@ class Archive:
         --------
         >>> curve = archive.lightcurve(31.0427, 46.6878)              # doctest: +SKIP
         >>> clean = curve[curve["good"]]                              # doctest: +SKIP
+        >>> curve = archive.lightcurve("AF Vel")                      # doctest: +SKIP
         """
-        ra, dec = _number("ra", ra), _number("dec", dec)
+        ra, dec = self._place(ra, dec)
         radius = None if radius_arcsec is None else _number("radius_arcsec", radius_arcsec)
         answer = ask.light_curve(self._database, ra, dec, radius, band)
         table = as_table(answer.points)
@@ -79,16 +85,29 @@ class Archive:
         )
         return table
 
-    def cone(self, ra: float, dec: float, radius_deg: float) -> QTable:
+    def cone(self, ra: float | str, dec: float | None = None, radius_deg: float = 0.1) -> QTable:
         """Return the sources of a cone, nearest first, with mean magnitudes; empty where there is nothing.
+
+        Its centre is a position in degrees, or the name of a known object alone.
 
         Examples
         --------
         >>> near = archive.cone(31.0427, 46.6878, 0.05)               # doctest: +SKIP
         >>> near["source_id", "separation_arcsec"]                    # doctest: +SKIP
         """
-        ra, dec, radius = _number("ra", ra), _number("dec", dec), _number("radius_deg", radius_deg)
-        return as_table(ask.cone(self._database, ra, dec, radius))
+        ra, dec = self._place(ra, dec)
+        return as_table(ask.cone(self._database, ra, dec, _number("radius_deg", radius_deg)))
+
+    def _place(self, ra: float | str, dec: float | None) -> tuple[float, float]:
+        """Return a position in degrees, given as such or by a name."""
+        if dec is None:
+            if not isinstance(ra, str):
+                raise UsageError(
+                    f"ra {ra!r} without dec: give both in degrees, or the name of a known object"
+                )
+            found = find_place(self._database, ra)
+            return found.ra, found.dec
+        return _number("ra", ra), _number("dec", dec)
 
     def coverage(
         self,

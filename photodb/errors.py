@@ -24,6 +24,10 @@ class StorageError(PhotodbError):
     """The database cannot be reached, started or written."""
 
 
+class NetworkError(PhotodbError):
+    """A service on the network cannot be reached, or does not answer as it should."""
+
+
 class SchemaError(PhotodbError):
     """The archive's schema is not the one that this version of photodb writes."""
 

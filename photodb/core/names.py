@@ -59,7 +59,7 @@ def normal_name(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).replace("\u2212", "-").replace("\u2013", "-").lower()
     for symbol, letters in SYMBOLS.items():
         text = text.replace(symbol, letters)
-    text = _PREFIX.sub("", " ".join(text.split()))
+    text = _PREFIX.sub("", " ".join(text.replace("_", " ").split()))
     text = _GENITIVE.sub(lambda found: GENITIVES[found[1]], text)
     designated = _END.match(text)
     if designated and _is_designation(designated["star"]):

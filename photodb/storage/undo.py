@@ -78,9 +78,20 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     overlaps.forget(conn, run_id)
     counts |= _undo_frames(conn, run_id)
     counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
+    counts["known_object"] = _undo_known(conn, run_id)
     for table in ("reference_catalogue", "camera", "telescope"):
         counts[table] = _delete(conn, table, f"run_id = :run AND {_unused(table)}", run_id)
     return {table: count for table, count in counts.items() if count}
+
+
+def _undo_known(conn: Connection, run_id: int) -> int:
+    """Delete the known objects of a run with their names, and its catalogue where none of other runs are in it."""
+    of = "known_object_id IN (SELECT known_object_id FROM known_object WHERE run_id = :run)"
+    _delete(conn, "known_name", of, run_id)
+    gone = _delete(conn, "known_object", "run_id = :run", run_id)
+    empty = "NOT EXISTS (SELECT FROM known_object o WHERE o.known_catalogue_id = known_catalogue.known_catalogue_id)"
+    _delete(conn, "known_catalogue", f"run_id = :run AND {empty}", run_id)
+    return gone
 
 
 def _undo_solutions(conn: Connection, run_id: int) -> dict[str, int]:
