@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from .common import message, pass_database
+from .common import SkyCommand, message, pass_database
 from .frame import filter_options
+from .position import Angle
 from .qa import plot_file
 
 
@@ -58,15 +59,56 @@ def residuals(db: Any, output: str, camera: str | None) -> None:
     message(f"wrote {style.save(residuals_figure(points), output)}: {len(points['x'])} points")
 
 
-@plot.command()
+@plot.command(cls=SkyCommand)
 @pass_database
 @plot_file
 @filter_options
-def coverage(db: Any, output: str, camera: str | None, band: str | None, night: int | None) -> None:
-    """Plot where the accepted frames lie on the sky."""
+@click.option(
+    "--map",
+    "depth",
+    type=click.Choice(["frames", "limit"]),
+    is_flag=False,
+    flag_value="frames",
+    help="A map of the sky a band: number of frames, or the 5 sigma limit of all together.",
+)
+@click.option(
+    "--at", nargs=2, type=(Angle("RA"), Angle("DEC")), metavar="RA DEC", help="What is known of a position, frame by frame."
+)
+def coverage(
+    db: Any, output: str, camera: str | None, band: str | None, night: int | None, depth: str | None,
+    at: tuple[float, float] | None,
+) -> None:  # fmt: skip
+    """Plot where the accepted frames lie on the sky; how deep it was observed; or one position by time."""
     from photodb.plots import style
+
+    if depth and at:
+        raise click.UsageError("--map and --at exclude each other")
+    if at:
+        figure, n, left_out = _timeline(db, at, camera, band, night)
+    else:
+        figure, n, left_out = _sky(db, depth, camera, band, night)
+    message(f"wrote {style.save(figure, output)}: {n} frames" + (f"; not drawn: {left_out}" if left_out else ""))
+
+
+def _sky(
+    db: Any, depth: str | None, camera: str | None, band: str | None, night: int | None
+) -> tuple[Any, int, str]:
     from photodb.plots.coverage import coverage_figure
+    from photodb.plots.depth import depth_figure
     from photodb.steps.figures import coverage_columns
 
     frames = coverage_columns(db, camera, band, night)
-    message(f"wrote {style.save(coverage_figure(frames), output)}: {len(frames['camera'])} frames")
+    figure, left_out = depth_figure(frames, depth) if depth else (coverage_figure(frames), "")
+    return figure, len(frames["camera"]), left_out
+
+
+def _timeline(
+    db: Any, at: tuple[float, float], camera: str | None, band: str | None, night: int | None
+) -> tuple[Any, int, str]:
+    from photodb.plots.timeline import timeline_figure
+    from photodb.steps.coverage import position_coverage
+    from photodb.storage.coverage import Which
+
+    answer = position_coverage(db, *at, which=Which(camera, band, night))
+    figure, left_out = timeline_figure(answer.columns, f"RA {at[0]:.5f} Dec {at[1]:+.5f}")
+    return figure, len(answer), left_out

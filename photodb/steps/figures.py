@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.errors import NothingMatched
-from photodb.storage import lightcurves, starlists
+from photodb.storage import coverage, lightcurves, starlists
 from photodb.storage.engine import Database
 
 from .judge import ZERO_POINT_COLUMNS, FrameFilter, check_filter, frame_columns, nothing_matches
@@ -78,7 +78,7 @@ def residual_columns(db: Database, camera: str | None = None) -> dict[str, NDArr
 def coverage_columns(
     db: Database, camera: str | None = None, band: str | None = None, night: int | None = None
 ) -> dict[str, NDArray]:
-    """Return camera, and ra and dec of the corners (n, 4), of accepted frames with a place on the sky.
+    """Return camera, band, ra and dec of the corners (n, 4), radius and calibrated limit of accepted frames on the sky.
 
     Raises
     ------
@@ -87,14 +87,17 @@ def coverage_columns(
     chosen = FrameFilter("accepted", camera, band, night)
     check_filter(db, chosen)
     with db.begin() as conn:
-        rows = starlists.footprints(conn, camera, band, night)
-    if not rows:
+        rows = coverage.outlines(conn, coverage.Which(camera, band, night))
+    if not len(rows):
         raise nothing_matches(chosen)
-    corners = np.array([row[1] for row in rows], float).reshape(len(rows), 4, 2)
+    corners = rows["footprint"].reshape(len(rows), 4, 2)
     return {
-        "camera": np.array([row[0] for row in rows], dtype=str),
+        "camera": rows["camera"].astype(str),
+        "band": rows["band"].astype(str),
         "ra": corners[:, :, 0],
         "dec": corners[:, :, 1],
+        "radius": rows["radius"],
+        "limit": rows["limit"],
     }
 
 

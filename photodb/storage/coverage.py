@@ -230,3 +230,30 @@ def masters_with_bad_pixels(conn: Connection, frame_ids: NDArray) -> NDArray:
     )
     dtype = [("frame_id", "i8"), ("master_id", "i8"), ("kind", "U8")]
     return np.array([tuple(row) for row in conn.execute(query, {"ids": frame_ids.tolist()})], dtype)
+
+
+OUTLINE_DTYPE = np.dtype(
+    [("camera", "O"), ("band", "O"), ("footprint", "f8", (8,)), ("radius", "f8"), ("limit", "f8")]
+)
+
+
+def outlines(conn: Connection, which: Which) -> NDArray:
+    """Return the outlines of accepted science frames, `OUTLINE_DTYPE`: corners (ra and dec in turn) and 5 sigma limit.
+
+    The limit is calibrated by the zero point of the published solution; NaN without.
+    """
+    query = text(
+        """
+        SELECT c.name, coalesce(b.name, ''), f.footprint, f.radius,
+               coalesce(f.limiting_mag + ft.zero_point, 'NaN') FROM frame f
+        JOIN camera c USING (camera_id) LEFT JOIN band b USING (band_id)
+        LEFT JOIN frame_term ft ON ft.frame_id = f.frame_id
+             AND ft.solution_id = (SELECT published_solution_id FROM archive)
+        WHERE f.status = 'accepted' AND f.kind = 'science' AND array_length(f.footprint, 1) = 8
+          AND (CAST(:camera AS text) IS NULL OR c.name = :camera)
+          AND (CAST(:band AS text) IS NULL OR b.name = :band)
+          AND (CAST(:night AS integer) IS NULL OR f.night = :night) ORDER BY f.frame_id
+        """
+    )
+    values = {"camera": which.camera, "band": which.band, "night": which.night}
+    return np.array([tuple(row) for row in conn.execute(query, values)], OUTLINE_DTYPE)

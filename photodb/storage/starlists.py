@@ -112,18 +112,5 @@ def band_names(conn: Connection) -> dict[int, str]:
     return {int(i): str(name) for i, name in conn.execute(text("SELECT band_id, name FROM band"))}
 
 
-def footprints(conn: Connection, camera: str | None, band: str | None, night: int | None) -> list[tuple]:
-    """Return camera and corners (eight numbers, ra and dec in turn) of accepted science frames."""
-    query = text(
-        "SELECT c.name, f.footprint FROM frame f JOIN camera c USING (camera_id) "
-        "LEFT JOIN band b USING (band_id) "
-        "WHERE f.status = 'accepted' AND f.kind = 'science' AND array_length(f.footprint, 1) = 8 "
-        "AND (CAST(:camera AS text) IS NULL OR c.name = :camera) "
-        "AND (CAST(:band AS text) IS NULL OR b.name = :band) "
-        "AND (CAST(:night AS integer) IS NULL OR f.night = :night) ORDER BY f.frame_id"
-    )
-    return [tuple(row) for row in conn.execute(query, {"camera": camera, "band": band, "night": night})]
-
-
 def _values(solution_id: int, band_id: int | None) -> dict[str, int]:
     return {"solution_id": solution_id, "band_id": -1 if band_id is None else band_id}
