@@ -72,7 +72,11 @@ def residuals(db: Any, output: str, camera: str | None) -> None:
     help="A map of the sky a band: number of frames, or the 5 sigma limit of all together.",
 )
 @click.option(
-    "--at", nargs=2, type=(Angle("RA"), Angle("DEC")), metavar="RA DEC", help="What is known of a position, frame by frame."
+    "--at",
+    nargs=2,
+    type=(Angle("RA"), Angle("DEC")),
+    metavar="RA DEC",
+    help="What is known of a position, frame by frame.",
 )
 def coverage(
     db: Any, output: str, camera: str | None, band: str | None, night: int | None, depth: str | None,
@@ -87,7 +91,9 @@ def coverage(
         figure, n, left_out = _timeline(db, at, camera, band, night)
     else:
         figure, n, left_out = _sky(db, depth, camera, band, night)
-    message(f"wrote {style.save(figure, output)}: {n} frames" + (f"; not drawn: {left_out}" if left_out else ""))
+    message(
+        f"wrote {style.save(figure, output)}: {n} frames" + (f"; not drawn: {left_out}" if left_out else "")
+    )
 
 
 def _sky(

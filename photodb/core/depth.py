@@ -24,7 +24,9 @@ def areas_of_sky(
     rounded = np.stack([*np.round(unit_vectors(ra, dec), 5).T, np.round(radius, 3)], axis=1)
     unique, frame = np.unique(rounded, axis=0, return_inverse=True)
     place, reach = unique[:, :3], np.radians(unique[:, 3])
-    pairs = cKDTree(place).query_pairs(2 * min(float(reach.max(initial=0.0)) + 1e-4, 2.0), output_type="ndarray")
+    pairs = cKDTree(place).query_pairs(
+        2 * min(float(reach.max(initial=0.0)) + 1e-4, 2.0), output_type="ndarray"
+    )
     apart = np.linalg.norm(place[pairs[:, 0]] - place[pairs[:, 1]], axis=1)
     pairs = pairs[2 * np.arcsin(np.clip(apart / 2, 0, 1)) <= reach[pairs].sum(axis=1)]
     links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(unique), len(unique)))
@@ -37,7 +39,9 @@ def grid_of(corners: NDArray[np.float64], cells: int = GRID) -> tuple[NDArray, N
     """Return the edges of square cells along x and y that hold all corners (n, 4, 2)."""
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     side = float((high - low).max()) / cells or 1.0
-    return tuple(a + side * np.arange(int(np.ceil((b - a) / side - 1e-9)) + 1) for a, b in zip(low, high, strict=True))  # type: ignore[return-value]
+    return tuple(
+        a + side * np.arange(int(np.ceil((b - a) / side - 1e-9)) + 1) for a, b in zip(low, high, strict=True)
+    )  # type: ignore[return-value]
 
 
 def add_up(

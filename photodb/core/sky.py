@@ -96,6 +96,12 @@ def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
     return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
+def middle_of(vectors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ra and dec, deg (n,), of the directions of vectors (n, 3) of any length."""
+    x, y, z = np.asarray(vectors, float).T
+    return wrap(np.degrees(np.arctan2(y, x))), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
 def separation_deg(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
     """Return the angle between positions by the haversine formula, exact for small and large angles."""
     a1, d1, a2, d2 = (np.radians(np.asarray(v, float)) for v in (ra1, dec1, ra2, dec2))

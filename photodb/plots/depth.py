@@ -12,14 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from photodb.core.depth import add_up, areas_of_sky, grid_of, stacked_limit
-from photodb.core.sky import project, unit_vectors
+from photodb.core.sky import middle_of, project, unit_vectors
 
 from . import style
 
 MOST_AREAS = 3
 MOST_BANDS = 6
 WIDEST_DEG = 60.0
-ARCMIN_BELOW_DEG = 0.75
 Columns = Mapping[str, NDArray]
 
 
@@ -44,8 +43,7 @@ def depth_figure(frames: Columns, what: str = "frames") -> tuple[Figure, str]:
     if what == "limit":
         style.need(int(told.sum()), "no frame has a calibrated limit; run 'photodb solve'")
         frames = {name: column[told] for name, column in frames.items()}
-    centre = _centres(frames)
-    area = areas_of_sky(*centre, frames["radius"])
+    area = areas_of_sky(*middle_of(unit_vectors(frames["ra"], frames["dec"]).sum(axis=1)), frames["radius"])
     bands = style.band_order(frames["band"])[:MOST_BANDS]
     areas = range(min(int(area.max()) + 1, MOST_AREAS))
     figure = Figure(figsize=(1.2 + 4.6 * len(areas), 0.5 + 4.0 * len(bands)), layout="constrained")
@@ -57,22 +55,17 @@ def depth_figure(frames: Columns, what: str = "frames") -> tuple[Figure, str]:
     return figure, _left_out(frames, area, told, what)
 
 
-def _centres(frames: Columns) -> tuple[NDArray, NDArray]:
-    """Return right ascension and declination in the middle of the corners."""
-    middle = np.stack([unit_vectors(frames["ra"][:, k], frames["dec"][:, k]) for k in range(4)]).sum(axis=0)
-    x, y, z = middle.T
-    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
 def _panel(
     figure: Figure, axis: Axes, frames: Columns, here: NDArray, of_band: NDArray, what: str, name: str
 ) -> None:
     """Draw one band of one piece of sky on the plane tangent to its middle, which neither a pole nor 0 h disturbs."""
-    x, y, z = unit_vectors(frames["ra"][here].ravel(), frames["dec"][here].ravel()).mean(axis=0)
-    ra0, dec0 = float(np.degrees(np.arctan2(y, x)) % 360), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    middle = middle_of(unit_vectors(frames["ra"][here], frames["dec"][here]).sum(axis=(0, 1))[None])
+    ra0, dec0 = float(middle[0][0]), float(middle[1][0])
     corners = np.stack(project(frames["ra"], frames["dec"], ra0, dec0), axis=-1)
     near = here & (np.abs(corners).max(axis=(1, 2)) < WIDEST_DEG)  # false for NaN, too: behind the plane
-    style.need(int(near.sum()), f"the frames reach over more than {WIDEST_DEG:g} deg: choose --camera or --night")
+    style.need(
+        int(near.sum()), f"the frames reach over more than {WIDEST_DEG:g} deg: choose --camera or --night"
+    )
     edges = grid_of(corners[near])
     chosen = near & of_band
     counted = add_up(corners[chosen], np.ones(int(chosen.sum())), *edges)
@@ -80,12 +73,13 @@ def _panel(
         values = stacked_limit(corners[chosen], frames["limit"][chosen], *edges)
     else:
         values = np.where(counted > 0.5, np.round(counted), np.nan)
-    unit, per_deg = ("arcmin", 60.0) if np.ptp(edges[0]) < ARCMIN_BELOW_DEG else ("deg", 1.0)
+    unit, per_deg = style.plane_unit(float(np.ptp(edges[0])))
     style.plain_axes(axis)
     axis.grid(visible=False)
-    axis.set_title(f"{name}{int(chosen.sum())} frames at {ra0:.4f} {dec0:+.4f}", fontsize="medium", loc="left")
-    axis.set_xlabel(f"east of the middle ({unit})")
-    axis.set_ylabel(f"north of the middle ({unit})")
+    axis.set_title(
+        f"{name}{int(chosen.sum())} frames at {ra0:.4f} {dec0:+.4f}", fontsize="medium", loc="left"
+    )
+    style.plane_labels(axis, unit)
     _draw(figure, axis, values, edges[0] * per_deg, edges[1] * per_deg, what)
 
 
@@ -116,7 +110,9 @@ def _left_out(frames: Columns, area: NDArray, told: NDArray, what: str) -> str:
         words.append(f"{int((~told).sum())} frames without a calibrated limit")
     if area.max() >= MOST_AREAS:
         n = int((area >= MOST_AREAS).sum())
-        words.append(f"{int(area.max()) + 1 - MOST_AREAS} further pieces of sky ({n} frames); --camera or --night chooses")
+        words.append(
+            f"{int(area.max()) + 1 - MOST_AREAS} further pieces of sky ({n} frames); --camera or --night chooses"
+        )
     bands = style.band_order(frames["band"])
     if len(bands) > MOST_BANDS:
         words.append(f"bands {', '.join(bands[MOST_BANDS:])}; --band chooses")

@@ -23,6 +23,7 @@ GREY = "#999999"
 SUFFIXES = (".png", ".pdf", ".svg")
 NIGHT_GAP = 0.04  # d, left blank between two nights
 MAX_LABELS = 7
+ARCMIN_BELOW_DEG = 0.75
 MJD_UNIX = 40587  # MJD of 1970-01-01
 
 
@@ -161,6 +162,17 @@ def robust_limits(values: NDArray, margin: float = 0.15) -> tuple[float, float]:
     low, high = max(low, float(good.min())), min(high, float(good.max()))
     pad = margin * (high - low) or 0.05 * abs(middle) or 0.05
     return low - pad, high + pad
+
+
+def plane_unit(width_deg: float) -> tuple[str, float]:
+    """Return in which unit to label a plane tangent to the sky of some width, and how many of it are a degree."""
+    return ("arcmin", 60.0) if width_deg < ARCMIN_BELOW_DEG else ("deg", 1.0)
+
+
+def plane_labels(axis: Axes, unit: str) -> None:
+    """Label the axes of a plane tangent to the sky."""
+    axis.set_xlabel(f"east of the middle ({unit})")
+    axis.set_ylabel(f"north of the middle ({unit})")
 
 
 def legend_above(axis: Axes, columns: int = 5) -> None:

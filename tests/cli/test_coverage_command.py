@@ -81,3 +81,22 @@ def test_what_is_no_position_or_radius(ask):
     assert ask(RA, 95)[0] == 2
     assert ask(RA, DEC, "--radius", 0)[0] == 2
     assert ask(RA, DEC, "--raduis", 3)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["--map"], ["--map", "limit"], ["--at", RA, DEC], ["--at", RA, DEC, "--band", "V"]]
+)
+def test_figures(filled, capsys, tmp_path, words):
+    words = ["plot", "coverage", *map(str, words), "-o", str(tmp_path / "a.png")]
+    assert _invoke(cli, ["--archive", filled.url, *words], None) == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert f": {8 if 'V' in words else 16} frames" in capsys.readouterr().err
+
+
+def test_a_figure_of_a_place_that_nothing_covers_or_of_two_things(filled, capsys, tmp_path):
+    where = ["-o", str(tmp_path / "a.png")]
+    assert _invoke(cli, ["--archive", filled.url, "plot", "coverage", "--at", "1", "-80", *where], None) == 5
+    assert "no frame covers" in capsys.readouterr().err
+    both = ["plot", "coverage", "--at", str(RA), str(DEC), "--map", "limit", *where]
+    assert _invoke(cli, ["--archive", filled.url, *both], None) == 2
+    assert not (tmp_path / "a.png").exists()

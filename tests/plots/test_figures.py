@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from photodb.core.coverwords import WORDS
 from photodb.core.flags import Flag
+from photodb.core.tangent import TangentWCS
 from photodb.errors import NothingMatched, UsageError
 from photodb.plots import style
 from photodb.plots.coverage import coverage_figure
+from photodb.plots.depth import depth_figure
 from photodb.plots.lightcurve import light_curve_figure
 from photodb.plots.noise import noise_figure, running_median
 from photodb.plots.quality import quality_figure
 from photodb.plots.residuals import residuals_figure
 from photodb.plots.shifts import shifts_figure
+from photodb.plots.timeline import timeline_figure
 from photodb.plots.zeropoints import zero_points_figure
 
 rng = np.random.default_rng(3)
@@ -68,6 +72,33 @@ def stars(n: int = 400) -> dict[str, np.ndarray]:
     }
 
 
+def footprints(n, ra, dec, bands="V", jitter=0.1):
+    """Frames of half a degree around a position."""
+    corners, size = [], 900.0
+    for _ in range(n):
+        at = TangentWCS.approximate(ra, dec, 0, 0, 2.0).to_sky(*rng.normal(0, 1800 * jitter, 2))
+        wcs = TangentWCS.approximate(float(at[0]), float(at[1]), size / 2, size / 2, 2.0, rng.uniform(0, 360))
+        corners.append(wcs.to_sky([0, size, size, 0], [0, 0, size, size]))
+    ra_dec = np.array(corners)
+    named = {"camera": rng.choice(["a", "b"], n), "band": rng.choice(list(bands), n)}
+    numbers = {"radius": np.full(n, 0.3536), "limit": rng.normal(18, 0.2, n)}
+    return {**named, **numbers, "ra": ra_dec[:, 0], "dec": ra_dec[:, 1]}
+
+
+def together(*parts):
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def known(n, words=WORDS, nights=2, cameras="ab"):
+    """What is known of a position on n frames."""
+    word = np.array(words)[np.arange(n) % len(words)]
+    columns = {name: rng.normal(16, 0.1, n) for name in ("mag", "limit_5sigma")}
+    columns |= {f"instrumental_{name}": column - 25 for name, column in columns.items()}
+    mjd = 60000.1 + 4 * (np.arange(n) % nights) + np.sort(rng.uniform(0, 0.3, n))
+    more = {"mjd": mjd, "coverage": word, "mag_err": np.full(n, 0.02), "snr": np.full(n, 2.0)}
+    return {**columns, **more, "camera": rng.choice(list(cameras), n), "band": rng.choice(["V", "R"], n)}
+
+
 def every_figure() -> dict[str, Figure]:
     corners = np.array([[-0.5, 0.5, 0.5, -0.5]])
     return {
@@ -95,6 +126,17 @@ def every_figure() -> dict[str, Figure]:
                 "camera": rng.choice(["a", "b"], 900),
             }
         ),
+        "outlines at the pole": coverage_figure(footprints(40, 30.0, 89.9)),
+        "outlines of far fields": coverage_figure(together(footprints(9, 0, 80), footprints(9, 180, -80))),
+        "depth": depth_figure(footprints(200, 359.95, 20.0, "VR"))[0],
+        "depth of one frame": depth_figure(footprints(1, 0.0, -90.0))[0],
+        "depth of five fields": depth_figure(
+            together(*(footprints(5, 60 * k, 0, "BV") for k in range(5))), "limit"
+        )[0],
+        "timeline": timeline_figure(known(90), "RA 1.00000 Dec +2.00000")[0],
+        "timeline of one frame": timeline_figure(known(1))[0],
+        "timeline of rejected frames": timeline_figure(known(4, ("rejected",), 1))[0],
+        "timeline of many cameras": timeline_figure(known(300, cameras="abcde"), "title")[0],
         "coverage": coverage_figure(
             {"camera": np.array(["a"]), "ra": corners % 360, "dec": np.array([[-1.0, -1, 1, 1]])}
         ),
@@ -234,3 +276,69 @@ def test_limits_that_differ_by_night_are_drawn_over_their_night():
     axis = next(a for a in figure.axes if "nonuniformity" in a.get_ylabel())
     heights = sorted(line[0][1] for c in axis.collections for line in c.get_segments())
     assert heights == [20.0, 30.0]
+
+
+def drawn(figure):
+    """The values of the panels' meshes, (ny, nx) each, the bars of colours left out."""
+    found = [c.get_array() for a in figure.axes for c in a.collections if c.get_array() is not None]
+    return [np.ma.filled(values, np.nan) for values in found if np.ndim(values) == 2 and values.shape[1] > 1]
+
+
+@pytest.mark.parametrize("spot", [(0.0, 90.0), (359.99, 10.0), (120.0, -89.9), (10.0, 45.0)])
+def test_a_map_counts_frames_and_area_wherever_it_is(spot):
+    frames = footprints(30, *spot, jitter=0.02)
+    figure, left_out = depth_figure(frames)
+    (counted,) = drawn(figure)
+    assert left_out == "" and np.nanmax(counted) == 30
+    deep, _ = depth_figure(frames, "limit")
+    (limit,) = drawn(deep)
+    assert np.isfinite(limit).sum() == np.isfinite(counted).sum()
+    expected = 1.25 * np.log10(np.sum(10 ** (0.8 * frames["limit"])))
+    assert np.nanmax(limit) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_map_says_what_it_leaves_out():
+    frames = together(*(footprints(6 - k, 60 * k, 0) for k in range(5)))
+    frames["limit"][3] = np.nan
+    figure, left_out = depth_figure(frames, "limit")
+    assert "1 frames without" in left_out and "2 further pieces of sky (5 frames)" in left_out
+    assert len(drawn(figure)) == 3
+    with pytest.raises(NothingMatched, match="photodb solve"):
+        depth_figure({**frames, "limit": np.full(20, np.nan)}, "limit")
+
+
+def marks(figure):
+    return sum(
+        len(line.get_xdata()) for axis in figure.axes for line in axis.lines if line.get_ls() == "None"
+    )
+
+
+def test_a_timeline_shows_every_frame_once_and_counts_them():
+    frames = known(70)
+    figure, left_out = timeline_figure(frames)
+    inside = frames["coverage"] != "outside"
+    assert marks(figure) == inside.sum() and left_out == ""
+    assert sorted(labels(figure.axes[0]))[:2] == ["edge (10)", "forced: fainter than (10)"]
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > top
+
+
+def test_a_significant_forced_flux_is_no_limit_and_nothing_calibrated_is_said():
+    frames = known(20, ("forced",))
+    frames["snr"][:5] = 9.0
+    assert set(labels(timeline_figure(frames)[0].axes[0])) == {"forced (5)", "forced: fainter than (15)"}
+    frames["mag"][:] = frames["limit_5sigma"][:] = np.nan
+    assert "instrumental" in timeline_figure(frames)[0].axes[0].get_ylabel()
+    with pytest.raises(NothingMatched):
+        timeline_figure({name: column[:0] for name, column in frames.items()})
+
+
+def test_frames_around_a_pole_are_drawn_in_their_shape():
+    figure = coverage_figure(footprints(5, 0.0, 89.9))
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert "middle" in axis.get_xlabel()
+    width, height = abs(np.subtract(*axis.get_xlim())), abs(np.subtract(*axis.get_ylim()))
+    box = axis.get_window_extent()
+    assert width / height == pytest.approx(box.width / box.height, rel=0.05)
+    assert 0.4 < width / (60 if "arcmin" in axis.get_xlabel() else 1) < 2
