@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class Affine:
 
     matrix: NDArray[np.float64]  # (2, 2)
     offset: NDArray[np.float64]  # (2,)
+    order: ClassVar[int] = 1
 
     def __call__(self, points: NDArray) -> NDArray[np.float64]:
         """Map points (n, 2)."""
@@ -90,10 +92,16 @@ def _centre(size: tuple[int, int]) -> NDArray[np.float64]:
 IDENTITY = Affine(np.eye(2), np.zeros(2))
 
 
-def fit_affine(p: NDArray, q: NDArray) -> Affine:
-    """Fit q = matrix @ p + offset by least squares; needs three points that are not in a line."""
+def fit_affine(p: NDArray, q: NDArray, weight: NDArray | None = None) -> Affine:
+    """Fit q = matrix @ p + offset by least squares; needs three points that are not in a line.
+
+    Parameters
+    ----------
+    weight : (n,) 1 / sigma^2; all alike if None.
+    """
     design = np.column_stack([p, np.ones(len(p))]).astype(np.float64)
-    solution, *_ = np.linalg.lstsq(design, q, rcond=None)
+    root = 1.0 if weight is None else np.sqrt(weight)[:, None]
+    solution, *_ = np.linalg.lstsq(design * root, q * root, rcond=None)
     return Affine(np.array(solution[:2].T, np.float64), np.array(solution[2], np.float64))
 
 
@@ -111,6 +119,36 @@ def fit_similarity(p: NDArray, q: NDArray, mirrored: bool = False) -> Affine:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The plane map q = sum of c (x^a y^b), a + b up to `order`, with x, y = (p - centre) / unit."""
+
+    order: int
+    centre: NDArray[np.float64]  # (2,)
+    unit: float
+    coefficients: NDArray[np.float64]  # (k, 2)
+
+    def __call__(self, points: NDArray) -> NDArray[np.float64]:
+        """Map points (n, 2)."""
+        mapped: NDArray[np.float64] = (
+            _monomials(points, self.centre, self.unit, self.order) @ self.coefficients
+        )
+        return mapped
+
+
+def _monomials(points: NDArray, centre: NDArray, unit: float, order: int) -> NDArray[np.float64]:
+    x, y = ((np.asarray(points, np.float64) - centre) / unit).T
+    return np.stack([x ** (p - k) * y**k for p in range(order + 1) for k in range(p + 1)], axis=1)
+
+
+def fit_curve(p: NDArray, q: NDArray, order: int, weight: NDArray) -> Curve:
+    """Fit q as polynomials of p by weighted least squares, `weight` being 1 / sigma^2 (n,)."""
+    centre, unit = p.mean(axis=0), max(float(np.abs(p - p.mean(axis=0)).max()), 1e-9)
+    root = np.sqrt(weight)[:, None]
+    solution, *_ = np.linalg.lstsq(_monomials(p, centre, unit, order) * root, q * root, rcond=None)
+    return Curve(order, centre, unit, solution)
+
+
+@dataclass(frozen=True)
 class Registration:
     """Two lists matched: which rows belong together, the map, and how good it is."""
 
@@ -119,6 +157,19 @@ class Registration:
     second: NDArray[np.intp]  # (n,) rows of the second list
     used: NDArray[np.bool_]  # (n,) took part in the last fit
     rms: float  # px of the second list, a star, both axes together, of the used
+    curve: Curve | None = (
+        None  # the map where straight lines do not stay straight; `transform` is then its best plane
+    )
+    back: Curve | None = None  # its inverse
+
+    def __call__(self, points: NDArray) -> NDArray[np.float64]:
+        """Map points (n, 2) of the first list, by the curve where there is one."""
+        return self.transform(points) if self.curve is None else self.curve(points)
+
+    @property
+    def inverse(self) -> Affine | Curve:
+        """The map from the second list to the first."""
+        return self.back or self.transform.inverse()
 
     @property
     def n_used(self) -> int:

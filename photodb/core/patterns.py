@@ -28,6 +28,7 @@ class Triangles:
     vertices: NDArray[np.intp]  # (t, 3) rows of the star list
     ratios: NDArray[np.float64]  # (t, 2) middle / longest, shortest / longest
     mirrored: NDArray[np.bool_]  # (t,) vertices run clockwise
+    longest: NDArray[np.float64]  # (t,) longest side
 
 
 def triangles(points: NDArray, n_stars: int, min_side: float = 0.0) -> Triangles:
@@ -47,15 +48,22 @@ def triangles(points: NDArray, n_stars: int, min_side: float = 0.0) -> Triangles
     keep &= (ratios[:, 0] < 0.99) & (ratios[:, 0] - ratios[:, 1] > 0.01)  # vertices must not change places
     a, b, c = (points[index[:, k]] for k in range(3))
     cross = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    return Triangles(index[keep], ratios[keep], (cross < 0)[keep])
+    return Triangles(index[keep], ratios[keep], (cross < 0)[keep], longest[keep])
 
 
-def _similarities(p: NDArray, q: NDArray, tp: Triangles, tq: Triangles) -> tuple[NDArray, NDArray, NDArray]:
+def _similarities(
+    p: NDArray, q: NDArray, tp: Triangles, tq: Triangles, scale: tuple[float, float]
+) -> tuple[NDArray, NDArray, NDArray]:
     """Return factor a, constant b (complex) and mirror of the similarity that each look-alike pair stands for."""
-    near = cKDTree(tq.ratios).query_ball_point(tp.ratios, RATIO_TOLERANCE)
-    lengths = np.fromiter((len(x) for x in near), np.intp, len(near))
-    i = np.repeat(np.arange(len(near)), lengths)[:MAX_CANDIDATES]
-    j = np.fromiter((v for x in near for v in x), np.intp, int(lengths.sum()))[:MAX_CANDIDATES]
+    near = cKDTree(tp.ratios).sparse_distance_matrix(
+        cKDTree(tq.ratios), RATIO_TOLERANCE, output_type="ndarray"
+    )
+    i, j = near["i"].astype(np.intp), near["j"].astype(np.intp)
+    grown = tq.longest[j] / tp.longest[i]
+    kept = np.flatnonzero((grown > 0.95 * scale[0]) & (grown < 1.05 * scale[1]))
+    if len(kept) > MAX_CANDIDATES:
+        kept = kept[:: -(-len(kept) // MAX_CANDIDATES)]
+    i, j = i[kept], j[kept]
     zp = p[tp.vertices[i]] @ np.array([1, 1j])
     zq = q[tq.vertices[j]] @ np.array([1, 1j])
     mirrored = tp.mirrored[i] != tq.mirrored[j]
@@ -82,14 +90,22 @@ def _vote(
     )
     groups: list[tuple[int, NDArray]] = []
     for half in (0.0, 0.5):  # twice, with shifted cells, so that a cell's border cuts no cluster
-        keys = np.column_stack([np.floor(values + half).astype(np.int64), mirrored.astype(np.int64)])
-        _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(
+            _keys(values + half, mirrored), return_inverse=True, return_counts=True
+        )
         best = np.argsort(-counts, kind="stable")[:cells]
         order = np.argsort(inverse.ravel(), kind="stable")
         ends = np.cumsum(counts)
         groups += [(int(counts[k]), order[ends[k] - counts[k] : ends[k]]) for k in best]
     groups.sort(key=lambda g: -g[0])
     return [rows for _, rows in groups[: 2 * cells]]
+
+
+def _keys(values: NDArray, mirrored: NDArray) -> NDArray[np.int64]:
+    """Return one number for each cell of four coordinates and a side."""
+    cell = np.clip(np.floor(values), -8000, 8000).astype(np.int64) + 8192
+    key: NDArray[np.int64] = (((cell[:, 0] << 14 | cell[:, 1]) << 14 | cell[:, 2]) << 14 | cell[:, 3]) << 1
+    return key | mirrored
 
 
 def _as_affine(a: complex, b: complex, mirrored: bool) -> Affine:
@@ -121,8 +137,10 @@ def find_map(
     if min(len(p), len(q)) < 4:
         return None
     size = float(np.ptp(q, axis=0).max())
-    a, b, mirrored = _similarities(p, q, triangles(p, n_stars), triangles(q, n_targets or n_stars))
     low, high = scale or (0.2, 5.0)
+    a, b, mirrored = _similarities(
+        p, q, triangles(p, n_stars), triangles(q, n_targets or n_stars), (low, high)
+    )
     keep = (np.abs(a) > low) & (np.abs(a) < high)
     a, b, mirrored = a[keep], b[keep], mirrored[keep]
     if not len(a):
@@ -163,13 +181,13 @@ def vote_shift(p: NDArray, q: NDArray, *, reach: float, bin_size: float, n_stars
     if not len(d):
         return None
     best, votes = None, 0
-    for half in (0.0, 0.5):
-        _, inverse, counts = np.unique(
-            np.floor(d / bin_size + half).astype(np.int64), axis=0, return_inverse=True, return_counts=True
-        )
+    wide = int(np.ceil(2 * reach / bin_size)) + 2
+    for half in (0.0, 0.5):  # twice, with shifted cells, so that a cell's border cuts no cluster
+        cell = ((d + reach) / bin_size + half).astype(np.int64) @ np.array([wide, 1])
+        counts = np.bincount(cell)
         k = int(np.argmax(counts))
         if counts[k] > votes:
-            votes, best = int(counts[k]), np.median(d[inverse.ravel() == k], axis=0)
+            votes, best = int(counts[k]), np.median(d[cell == k], axis=0)
     expected = len(d) / max((2 * reach / bin_size) ** 2, 1.0)
     if best is None or votes < max(4, expected + 6 * np.sqrt(expected + 1)):
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.columns import Bundle
-from ..core.match import Affine, Registration, mutual_nearest, refine
+from ..core.match import Affine, Curve, Registration, mutual_nearest, refine
 from ..core.patterns import believable, find_map, vote_shift
 from ..core.platefit import PlateFit, fit_plate
 from ..core.sky import project
@@ -63,13 +63,16 @@ class SkyFit:
         return int(self.used.sum())
 
 
-def compose(wcs: TangentWCS, to_old: Affine, nx: int, ny: int) -> TangentWCS:
-    """Return the WCS of pixels that `to_old` maps to the pixels of `wcs`; exact: tangent point and order are kept."""
+def compose(wcs: TangentWCS, to_old: Affine | Curve, nx: int, ny: int) -> TangentWCS:
+    """Return the WCS of pixels that `to_old` maps to the pixels of `wcs`; exact: tangent point and order are kept.
+
+    Of a map that bends, the order is at least that of the bend.
+    """
     gx, gy = np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9))
     new = np.column_stack([gx.ravel(), gy.ravel()])
     old = to_old(new)
     ra, dec = wcs.to_sky(old[:, 0], old[:, 1])
-    middle, order = ((nx - 1) / 2, (ny - 1) / 2), max(1, wcs.order)
+    middle, order = ((nx - 1) / 2, (ny - 1) / 2), max(1, wcs.order, to_old.order)
     return fit_wcs(new[:, 0], new[:, 1], ra, dec, wcs.ra0, wcs.dec0, *middle, order)
 
 

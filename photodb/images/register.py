@@ -1,4 +1,7 @@
-"""Match a frame with a reference frame: shift, rotation, scale and mirror, by stars."""
+"""Match a frame with a reference frame: shift, rotation, scale and mirror, by stars.
+
+The brightest find the map; then all stars, each weighted by the error of its place, make it exact (`finish`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from numpy.typing import NDArray
 
 from ..core.match import Affine, Registration, refine
 from ..core.patterns import believable, find_map, vote_shift
+from ..core.polish import polish
 
 RADIUS_PX = 1.5
 SEARCH_PX = 6.0
+ROUNDS = 7
 BRIGHT = 400
-"""Brightest stars that take part in a registration: enough for 0.01 px, few enough to be quick."""
+"""Brightest stars that find a map."""
 ATTEMPTS = (25, 40, 60)
 SAME_SCALE = (0.97, 1.03)
 
@@ -42,7 +47,7 @@ def register_near(
         start = guess()
         if start is None:
             continue
-        found = refine(p, q, start, SEARCH_PX, final_radius=RADIUS_PX)
+        found = refine(p, q, start, SEARCH_PX, final_radius=RADIUS_PX, rounds=ROUNDS)
         if found and believable(p, q, found, RADIUS_PX, *scale) and _good(found, p, q):
             return found
     return None
@@ -58,6 +63,18 @@ def register_far(
         if found:
             return found
     return None
+
+
+def finish(
+    found: Registration, reference: NDArray, stars: NDArray, reference_err: NDArray, stars_err: NDArray
+) -> Registration:
+    """Return a match fitted anew to all stars with weights, bent where they demand it (`photodb.core.polish`).
+
+    Parameters
+    ----------
+    reference_err, stars_err : (n,), (m,) px an axis, NaN where a place is not to be trusted.
+    """
+    return polish(found, reference, stars, reference_err, stars_err, RADIUS_PX)
 
 
 def _good(found: Registration, p: NDArray, q: NDArray) -> bool:

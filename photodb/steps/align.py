@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.match import IDENTITY, Affine, Registration, fit_affine
+from photodb.core.match import IDENTITY, Affine, Curve, Registration, fit_affine
 from photodb.core.tangent import TangentWCS
-from photodb.images.register import register_far, register_near
+from photodb.images.register import finish, register_far, register_near
 from photodb.storage import frames, registrations
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
@@ -48,11 +48,11 @@ class Alignment:
     error: float  # px, of the map in the worst corner
 
     @property
-    def anchor(self) -> tuple[ReferenceFrame, Affine]:
-        """The frame whose place on the sky is the surer one, of those two, and the map from its pixels."""
+    def anchor(self) -> tuple[ReferenceFrame, Affine | Curve]:
+        """The frame whose place on the sky is the surer one, of those two, and the map to its pixels."""
         if TRUST.index(self.reference.astrometry) < TRUST.index(self.by.astrometry):
-            return self.reference, self.registration.transform
-        return self.by, self.link.transform
+            return self.reference, self.registration.inverse
+        return self.by, self.link.inverse
 
 
 @dataclass
@@ -145,7 +145,13 @@ def _left_behind(reference: ReferenceFrame, others: list[Registered], frame: Fra
     return bool(others) and _overlap(others[0].transform, reference, frame) < LEAST_OVERLAP
 
 
+def _finished(by: ReferenceFrame, found: Registration, frame: FrameStars) -> Registration:
+    error = np.full(len(frame.xy), np.nan) if frame.place_err is None else frame.place_err
+    return finish(found, by.xy, frame.xy, by.place_err, error)
+
+
 def _direct(reference: ReferenceFrame, found: Registration, frame: FrameStars) -> Alignment:
+    found = _finished(reference, found, frame)
     return Alignment(reference, reference, found, found, _error(found, reference, frame))
 
 
@@ -201,13 +207,14 @@ def _corners(frame: FrameStars) -> NDArray[np.float64]:
 
 def _error(found: Registration, by: ReferenceFrame, frame: FrameStars) -> float:
     """Return the error of a map (px) in the worst corner of a frame."""
-    return found.error(by.xy, found.transform.inverse()(_corners(frame)))
+    return found.error(by.xy, found.inverse(_corners(frame)))
 
 
 def _composed(
     reference: ReferenceFrame, by: ReferenceFrame, other: Registered, link: Registration, frame: FrameStars
 ) -> Alignment:
     """Return the alignment by way of another frame; the squares of the residuals add up, and so do the errors."""
+    link = _finished(by, link, frame)
     scale = abs(link.transform.scale)
     rms = float(np.hypot(link.rms, other.rms * scale))
     through = Registration(link.transform.after(other.transform), link.first, link.second, link.used, rms)

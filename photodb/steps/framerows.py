@@ -232,7 +232,7 @@ def _registration_rows(
 ) -> tuple[NDArray, NDArray]:
     link, by = alignment.link, alignment.by
     rows = np.zeros(len(link.first), MATCH)
-    off = frame.xy[link.second] - link.transform(by.xy[link.first])
+    off = frame.xy[link.second] - link(by.xy[link.first])
     rows["reference_star_id"] = rows["gaia_source_id"] = -1
     rows["reference_detection_id"] = by.detection_id[link.first]
     rows["dx"], rows["dy"], rows["used"] = off[:, 0], off[:, 1], link.used

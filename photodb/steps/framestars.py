@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core.flags import Flag
+from photodb.core.polish import place_errors
 from photodb.core.tangent import TangentWCS
 from photodb.images.classify import COSMIC_RAY
 from photodb.images.pipeline import FrameResult
@@ -30,6 +31,7 @@ class FrameStars:
     xy: NDArray[np.float64]  # (n, 2) px, what may be a star, brightest first; masked parts left out
     xy_err: NDArray[np.float64]  # (n, 2) px, their errors
     rows: NDArray[np.intp]  # (n,) their rows among the frame's detections
+    place_err: NDArray[np.float64] | None = None  # (n,) px an axis, NaN where a place is not to be trusted
     frame_id: int = -1  # its key, where it is stored already: it is not registered with itself
 
 
@@ -64,6 +66,7 @@ def stars_of_result(result: FrameResult, camera_id: int) -> FrameStars:
         exposure.pixel_scale, result.header_wcs, result.wcs_failed,
         np.column_stack([found.x[rows], found.y[rows]]),
         np.column_stack([_single(found.x_err)[rows], _single(found.y_err)[rows]]), rows,
+        place_errors(found.x_err[rows], found.y_err[rows], found.flags[rows]),
     )  # fmt: skip
 
 

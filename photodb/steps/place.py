@@ -125,10 +125,9 @@ class Placer:
     ) -> tuple[ReferenceFrame | None, TangentWCS | None]:
         """Return the frame that tells where this one is, and where that is; None and the header's place without."""
         if alignment:
-            anchor, transform = alignment.anchor
+            anchor, to_anchor = alignment.anchor
             if anchor.wcs:
-                wcs = TangentWCS.from_dict(anchor.wcs)
-                return anchor, compose(wcs, transform.inverse(), frame.nx, frame.ny)
+                return anchor, compose(TangentWCS.from_dict(anchor.wcs), to_anchor, frame.nx, frame.ny)
         return None, frame.header_wcs
 
     def _by_catalogues(

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from photodb.core import sky
 from photodb.core.flags import Flag
+from photodb.core.polish import place_errors
 from photodb.storage import bulk
 from photodb.storage.partitions import ensure_partitions
 from photodb.storage.tables import field, field_reference, frame
@@ -33,7 +34,10 @@ class ReferenceFrame:
     astrometry: str
     xy: NDArray[np.float64]  # (n, 2) px, brightest first, cosmic rays and masked parts left out
     detection_id: NDArray[np.int64]  # (n,)
+    place_err: NDArray[np.float64]  # (n,) px an axis, NaN where the place is not to be trusted
 
+
+STAR = [("detection_id", "i8"), ("x", "f8"), ("y", "f8"), ("x_err", "f4"), ("y_err", "f4"), ("flags", "i4")]
 
 N_CHANNELS = 3
 
@@ -212,15 +216,16 @@ def frame_with_stars(conn: Connection, field_id: int, frame_id: int) -> Referenc
     row = conn.execute(select(*columns).where(frame.c.frame_id == frame_id)).one()
     stars = bulk.copy_out(
         conn,
-        "SELECT detection_id, x, y FROM detection WHERE frame_id = %s AND class <> 3 AND flags & %s = 0 "
-        "ORDER BY detection_id",
-        [("detection_id", "i8"), ("x", "f8"), ("y", "f8")],
+        "SELECT detection_id, x, y, x_err, y_err, flags FROM detection WHERE frame_id = %s AND class <> 3 "
+        "AND flags & %s = 0 ORDER BY detection_id",
+        STAR,
         (row.frame_id, int(Flag.MASKED)),
     )
-    xy = np.column_stack([stars["x"], stars["y"]])
     return ReferenceFrame(
-        field_id, row.frame_id, row.nx, row.ny, row.wcs, row.astrometry, xy, stars["detection_id"].copy()
-    )
+        field_id, row.frame_id, row.nx, row.ny, row.wcs, row.astrometry,
+        np.column_stack([stars["x"], stars["y"]]), stars["detection_id"].copy(),
+        place_errors(stars["x_err"], stars["y_err"], stars["flags"]),
+    )  # fmt: skip
 
 
 def field_distance(conn: Connection, field_id: int, ra: float, dec: float) -> float:
