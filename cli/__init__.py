@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit:audit", "Compare telescopes on the sources that they have in common."),
     "lightcurve": ("lightcurve:lightcurve", "Give the light curve at a position."),
     "coverage": ("coverage:coverage", "Tell which frames cover a position, and what is known there."),
+    "source": ("source:source", "Show one source; merge and split sources."),
     "cone": ("cone:cone", "List the sources around a position."),
     "query": ("query:query", "Ask the archive in SQL, read only."),
     "export": ("export:export", "Write light curves and tables for other programs."),

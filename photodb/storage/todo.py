@@ -12,7 +12,7 @@ class Todo:
     """What a chain of steps still has to do."""
 
     n_frames: int  # accepted science frames with detections
-    solve: bool  # frames came, were measured or judged, after the published solution began
+    solve: bool  # frames came, were measured or judged, sources merged, after the published solution began
     stats: bool  # the published solution has no statistics
     solution_id: int  # published; -1 if none
 
@@ -33,6 +33,7 @@ def todo(conn: Connection) -> Todo:
             EXISTS (SELECT 1 FROM frame, published WHERE status = 'accepted' AND kind = 'science'
                     AND n_detections > 0 AND ingested_at > began)
             OR EXISTS (SELECT 1 FROM frame_judgement, published WHERE judged_at > began)
+            OR EXISTS (SELECT 1 FROM source_history, published WHERE happened_at > began)
             OR EXISTS (SELECT 1 FROM run, published WHERE command IN ('ingest', 'measure') AND outcome <> 'undone'
                        AND finished_at > began AND coalesce((report->>'n_forced')::bigint, 0) > 0) AS newer,
             EXISTS (SELECT 1 FROM source_stat t, published p WHERE t.solution_id = p.solution_id) AS has_stats

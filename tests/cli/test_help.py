@@ -15,6 +15,8 @@ READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "audit", "variables", "period", "lightcurve", "coverage", "cone",
     "query",
+    "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "coverage", "cone",
+    "query", "source show", "source history", "source pairs",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
     "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show",
     "calib list", "calib show", "db status", "db url", "db check",
@@ -43,6 +45,7 @@ CONTRACT = {
     "runs": "list show undo",
     "plot": "noise zeropoints residuals coverage",
     "export": "text",
+    "source": "show merge split history pairs",
 }
 
 
