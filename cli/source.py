@@ -228,4 +228,5 @@ def list_pairs(db: Any, radius: float | None, fmt: str) -> None:
     if not rows:
         raise NothingMatched("no pair of sources is so near without being seen side by side")
     write_table(rows, fmt, columns=PAIR_COLUMNS)
-    message(f"{len(rows)} pairs; 'photodb source merge KEEP OTHER' merges one")
+    many = f"{len(rows)} pairs" if len(rows) > 1 else "1 pair"
+    message(f"{many}; 'photodb source merge KEEP OTHER' merges one")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from . import style
@@ -17,6 +17,7 @@ LONG_DAYS = 700.0
 """Times are told in years where there are more of them."""
 DAYS_PER_YEAR = 365.25
 MJD_J2000 = 51544.5
+CIRCLE = "#444444"
 WIDE = 1.3
 """Room around the points."""
 
@@ -43,7 +44,7 @@ def source_figure(
     good = np.isfinite(points["east"]) & np.isfinite(points["north"]) & np.isfinite(points["mjd"])
     points = {name: np.asarray(column)[good] for name, column in points.items()}
     style.need(int(good.sum()), "no detection of the source has a place on the sky")
-    figure = Figure(figsize=(width, 0.5 * width), layout="constrained")
+    figure = Figure(figsize=(width, max(0.5 * width, 3.8)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.1))
     sky, east = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1])
@@ -52,8 +53,13 @@ def source_figure(
         style.plain_axes(axis)
     _draw_sky(sky, points, scatter_arcsec, reach_arcsec)
     _draw_times(east, north, points)
+    figure.align_ylabels([east, north])
     handles, labels = sky.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False)
+    told = figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False
+    )
+    for line in told.get_lines():
+        line.set_markersize(5.0)
     if title:
         figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -71,16 +77,16 @@ def _draw_sky(axis: Axes, points: Mapping[str, NDArray], scatter: float, reach: 
             points["east"][rows], points["north"][rows], style.marker(number), color=style.colour(number),
             markersize=size, alpha=0.75, markeredgewidth=0, label=f"{camera} ({int(rows.sum())})",
         )  # fmt: skip
-    circles = [(scatter, "-", "scatter"), (reach, ":", "reach")]
-    for radius, line, name in circles:
-        if np.isfinite(radius) and radius > 0:
+    far = WIDE * max(float(np.max(np.abs([points["east"], points["north"]]))), np.nan_to_num(scatter), 0.05)
+    turn = np.linspace(0, 2 * np.pi, 181)
+    for radius, line, name in ((scatter, "-", "scatter"), (reach, ":", "reach")):
+        if 0 < radius <= far:  # a larger one would only show in the corners
             label = f"{name} {radius:.2g} arcsec"
-            axis.add_patch(Circle((0, 0), radius, fill=False, linestyle=line, color=style.GREY, label=label))
-    far = max(
-        float(np.max(np.abs([points["east"], points["north"]]))), scatter if np.isfinite(scatter) else 0, 0.05
-    )
-    axis.set_xlim(WIDE * far, -WIDE * far)  # east is to the left on the sky
-    axis.set_ylim(-WIDE * far, WIDE * far)
+            axis.plot(
+                radius * np.cos(turn), radius * np.sin(turn), line, color=CIRCLE, linewidth=1.2, label=label
+            )
+    axis.set_xlim(far, -far)  # east is to the left on the sky
+    axis.set_ylim(-far, far)
     axis.set_aspect("equal")
     axis.set_xlabel("east (arcsec)")
     axis.set_ylabel("north (arcsec)")
@@ -102,6 +108,7 @@ def _draw_times(east: Axes, north: Axes, points: Mapping[str, NDArray]) -> None:
         axis.set_ylabel(f"{name} (arcsec)")
     east.tick_params(labelbottom=False)
     north.set_xlabel(label)
+    north.xaxis.set_major_locator(MaxNLocator(5, integer=label == "year"))
     north.ticklabel_format(axis="x", useOffset=False)
 
 

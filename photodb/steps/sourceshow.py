@@ -146,7 +146,7 @@ def offsets(seen: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], NDArray[n
 
 def _mean(values: NDArray) -> float:
     good = values[np.isfinite(values)]
-    return float(good.mean()) if len(good) else float("nan")
+    return round(float(good.mean()), 9) if len(good) else float("nan")
 
 
 def _frames(conn: Connection, row: Mapping[str, Any], seen: Mapping[str, NDArray]) -> Record:
