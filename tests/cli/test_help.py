@@ -14,8 +14,6 @@ TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "audit", "variables", "period", "lightcurve", "coverage", "cone",
-    "query",
-    "solution list", "solution show", "solution diff", "variables", "period", "lightcurve", "coverage", "cone",
     "query", "source show", "source history", "source pairs",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
     "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show",
