@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from astropy.wcs import wcs as astropy_wcs
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from ..core.tangent import TangentWCS, fit_wcs, n_terms
+from ..core.timescales import after
 from ..errors import FrameError
 from .colour import colour_of
 from .headers import CameraDescription
-from .times import read_start
+from .instants import interval_of
 
 KINDS = {
     "bias": ("bias", "zero"),
@@ -52,11 +53,17 @@ class Exposure:
     saturation: float  # ADU
     soft_bias: float  # ADU
     airmass: float
+    elapsed: float = 0.0  # s, from start to end, where there are gaps; else 0
 
     @property
     def mjd(self) -> float:
-        """Middle of the exposure, MJD UTC."""
-        return self.mjd_start + self.exptime / 2 / 86400.0
+        """Middle of the exposure, gaps included, MJD UTC."""
+        return after(self.mjd_start, max(self.elapsed, self.exptime) / 2)
+
+
+def first_card(header: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the first of the cards that the header has with a value, or an empty text."""
+    return next((n for n in names if str(header.get(n, "")).strip()), "")
 
 
 def number(header: Mapping[str, Any], card: str) -> float:
@@ -159,8 +166,6 @@ def read_exposure(header: Mapping[str, Any], d: CameraDescription) -> Exposure:
     h = d.header
     kind = frame_kind(header, d)
     exptime = exposure_time(header, d, kind)
-    written = read_start(list(h.time), header, h.time_scale, h.utc_offset)
-    shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[h.time_refers]
 
     def either(card: str, value: float | None) -> float:
         told = number(header, card)
@@ -169,15 +174,19 @@ def read_exposure(header: Mapping[str, Any], d: CameraDescription) -> Exposure:
     dec = angle(header, h.dec, h.ra_unit, hours=False)
     ra = angle(header, h.ra, h.ra_unit, hours=True) % 360.0
     on_sky = np.isfinite([ra, dec]).all() and abs(dec) <= 90
+    ra, dec = (ra, dec) if on_sky else (float("nan"), float("nan"))
     soft = number(header, h.soft_bias)
+    passed = number(header, h.elapsed) * h.exposure_unit
+    interval = interval_of(header, d, exptime, passed, ra, dec)
     return Exposure(
         kind=kind,
-        mjd_start=written - shift * exptime / 86400.0,
+        mjd_start=interval.mjd_start,
         exptime=exptime,
+        elapsed=interval.elapsed if interval.elapsed > exptime else 0.0,
         band=band_of(header, d, kind),
         object=str(header.get(h.object, "")).strip(),
-        ra=ra if on_sky else float("nan"),
-        dec=dec if on_sky else float("nan"),
+        ra=ra,
+        dec=dec,
         pixel_scale=_believable(either(h.pixel_scale, d.pixel_scale)),
         gain=either(h.gain, d.gain),
         read_noise=either(h.read_noise, d.read_noise),

@@ -12,10 +12,13 @@ import numpy as np
 
 from ..core.ephemeris import place_at
 from ..errors import FrameError, UnknownCamera
-from .cards import number
+from .cards import first_card, number
 from .colour import Colour, colour_of, is_cube
+from .findtime import CLOCKS, find_time, with_middle
 from .headers import CameraDescription, HeaderMap, with_assumed
-from .times import read_start
+from .instants import rule_of
+from .lighttime import LIGHT_SCALES
+from .times import read_instant
 
 TELESCOPES = ("TELESCOP", "OBSERVAT", "TELESCO", "SITEID")
 INSTRUMENTS = ("INSTRUME", "DETECTOR", "CAMERA", "DETNAM", "INSTRUM")
@@ -24,18 +27,6 @@ STACKED = ("TOTALEXP", "LIVETIME")
 """Length of all exposures of a stack."""
 FILTERS = ("FILTER", "FILTNAME", "FILTERS", "FILTER1", "FILTNAM", "FILT", "INSFILTE")
 KIND_CARDS = ("IMAGETYP", "OBSTYPE", "FRAME", "FLAVOR", "IMGTYPE")
-CLOCKS = (
-    "UTSTART",
-    "UTC-OBS",
-    "UT-OBS",
-    "TIME-OBS",
-    "UTCSTART",
-    "UT",
-    "TIME-BEG",
-    "UTC",
-    "TAIHMS",
-    "EXPSTART",
-)
 GAINS = ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN")
 GAIN_SETTING = ("BAYERPAT", "OFFSET", "EGAIN")
 """Cards of programs whose GAIN is the setting of a CMOS camera (tenths of a decibel, or ISO), not e-/ADU."""
@@ -47,7 +38,6 @@ LATITUDES = ("SITELAT", "LATITUDE", "OBSLAT", "LAT-OBS", "GEOLAT", "OBSGEO-B", "
 LONGITUDES = ("SITELONG", "LONGITUD", "OBSLONG", "LONG-OBS", "GEOLON", "OBSGEO-L", "SITE-LON", "LONGITUDE")
 ELEVATIONS = ("SITEELEV", "ALTITUDE", "OBSALT", "ALT-OBS", "HEIGHT", "OBSGEO-H", "ELEVATIO", "SITEALT")
 DIAMETERS_MM = ("APTDIA",)
-TIME_SYSTEMS = {"utc": "utc", "ut": "utc", "ut1": "utc", "tai": "tai", "tt": "tt"}
 AREAS_MM2 = ("APTAREA",)
 SKELETON = """[telescope]
 name = "{telescope}"
@@ -67,45 +57,12 @@ saturation = 60000.0      # counts
 
 [header]                  # which card holds what
 time = "{time}"           # or two cards: ["DATE-OBS", "TIME-OBS"]
-time_scale = "utc"        # utc, tai or local (then utc_offset = hours)
+time_scale = "utc"        # utc, tai, tt, ...; local (then utc_offset = hours, local minus UTC)
 exposure = "{exposure}"
 filter = "{filter}"
 ra = "RA"
 dec = "DEC"
 """
-
-
-def first_card(header: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return the first of the cards that the header has with a value, or an empty text."""
-    return next((n for n in names if str(header.get(n, "")).strip()), "")
-
-
-def find_time(header: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Return the cards of the start of the exposure and their time scale.
-
-    Raises
-    ------
-    FrameError : no readable time.
-    """
-    system = str(header.get("TIMESYS", "") or "utc").strip().lower()
-    if system not in TIME_SYSTEMS:
-        raise FrameError(
-            "bad_time", f"TIMESYS = {system.upper()}: one of {', '.join(TIME_SYSTEMS)} understood"
-        )
-    scale = TIME_SYSTEMS[system]
-    candidates: list[tuple[str, ...]] = [("DATE-OBS",), ("DATE-BEG",)]
-    candidates += [(day, clock) for day in ("DATE-OBS", "DATE_OBS") for clock in CLOCKS]
-    candidates += [(clock,) for clock in CLOCKS] + [("JD",), ("JD-OBS",), ("MJD-OBS",)]
-    failure: FrameError | None = None
-    for cards in candidates:
-        try:
-            read_start(list(cards), header, scale)
-        except FrameError as error:
-            if error.code == "bad_time" or failure is None:
-                failure = error
-            continue
-        return cards, scale
-    raise failure or FrameError("no_time", "no time card found")
 
 
 def _need(card: str, what: str, names: Sequence[str], missing: list[str]) -> None:
@@ -128,12 +85,13 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
     _need(exposure, "exposure", EXPOSURES, missing)
     kind = first_card(header, KIND_CARDS) or "IMAGETYP"
     try:
-        time, scale = find_time(header)
+        time, scale, refers = find_time(header)
     except FrameError as error:
         missing.append(f"start of the exposure ({error})")
-        time, scale = ("DATE-OBS",), "utc"
+        time, scale, refers = ("DATE-OBS",), "utc", "start"
     stacked = first_card(header, STACKED) if is_cube(header) else ""
     made = _described(header, telescope, instrument, stacked or exposure, filter_card, kind, time, scale)
+    made = with_middle(made, header, refers)
     try:
         colour = colour_of(header, made)
     except FrameError as error:
@@ -146,7 +104,7 @@ def describe(header: Mapping[str, Any]) -> CameraDescription:
         made,
         assumed={
             **made.assumed,
-            "time": f"{' + '.join(time)} taken as {scale.upper()}, start of the exposure",
+            "time": f"{' + '.join(time)} taken as {scale.upper()}, {refers} of the exposure",
         },
     )
     if not filter_card:
@@ -301,8 +259,12 @@ def _with_site(d: CameraDescription, header: Mapping[str, Any]) -> CameraDescrip
         )
     elevation = next((v for v in (number(header, c) for c in ELEVATIONS) if -500 < v < 9000), 0.0)
     how = f"from {lon_card}, east positive"
-    mjd = read_start(list(d.header.time), header, d.header.time_scale)
-    if _sun(mjd, latitude, longitude) > -3 and _sun(mjd, latitude, -longitude) < -6:
+    mjd = (
+        read_instant(list(d.header.time), header, rule_of(d))
+        if d.header.time_scale not in LIGHT_SCALES
+        else np.nan
+    )
+    if np.isfinite(mjd) and _sun(mjd, latitude, longitude) > -3 and _sun(mjd, latitude, -longitude) < -6:
         longitude, how = -longitude, f"from {lon_card}, taken as positive westward: else the sun would be up"
     return with_assumed(
         d,

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
+from .lighttime import UNTOLD
+from .times import SCALES
 
-SCALES = ("utc", "tai", "tt", "local")
 REFERS = ("start", "middle", "end")
+DATE_REFERS = ("clock", "local", "night")
+LONGEST_LAG = 60.0
 NEEDS = ("bias", "dark", "flat")
 NEED_VALUES = ("auto", "no", "flag", "refuse")
 PSF_MODELS = ("moffat", "gaussian", "none")
@@ -31,11 +34,14 @@ class HeaderMap:
     """Which cards hold what; an empty text means that the header does not tell."""
 
     time: tuple[str, ...] = ("DATE-OBS",)  # one card, or date and time of day
-    time_scale: str = "utc"  # utc, tai, tt, local
+    time_scale: str = "utc"  # one of times.SCALES
     time_refers: str = "start"  # start, middle, end of the exposure
+    time_end: tuple[str, ...] = ()  # of the end, where there are gaps: one card, or date and time of day
+    date_refers: str = "clock"  # a date in a card of its own: clock (of the time of day), local, night
     utc_offset: float = 0.0  # hours, local minus UTC, for time_scale local without a written offset
     exposure: str = "EXPTIME"
     exposure_unit: float = 1.0  # s
+    elapsed: str = ""  # from the start to the end, gaps included, where they matter
     filter: str = "FILTER"
     object: str = "OBJECT"
     kind: str = "IMAGETYP"
@@ -70,6 +76,7 @@ class CameraDescription:
     saturation: float | None = None  # ADU
     linear_limit: float | None = None  # ADU
     soft_bias: float = 0.0  # ADU to subtract
+    shutter_lag: float = 0.0  # s from the time in the header to the light
     data_section: str = ""  # FITS section [x1:x2,y1:y2], or the name of the card that holds it
     overscan_section: str = ""
     hdu: int | str | None = None
@@ -95,7 +102,8 @@ class CameraDescription:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         values = asdict(self)
-        values["header"]["time"] = list(self.header.time)
+        for name in ("time", "time_end"):
+            values["header"][name] = list(getattr(self.header, name))
         return values
 
     @classmethod
@@ -113,10 +121,10 @@ class CameraDescription:
         for key in ("telescope", "name", "match"):
             if not rest.get(key):
                 raise ConfigurationError(f"{where}: {key} missing; see docs/header-map.md")
-        if isinstance(header.get("time"), str):
-            header["time"] = (header["time"],)
-        if "time" in header:
-            header["time"] = tuple(header["time"])
+        for name in ("time", "time_end"):
+            if name in header:
+                cards = header[name]
+                header[name] = ((cards,) if cards else ()) if isinstance(cards, str) else tuple(cards)
         wrong = [
             f.name
             for f in fields(HeaderMap)
@@ -145,10 +153,15 @@ def _check(d: CameraDescription, where: str) -> None:
     problems = []
     if d.header.time_scale not in SCALES:
         problems.append(f"time_scale {d.header.time_scale!r}, one of {', '.join(SCALES)} needed")
+    if d.header.time_scale in ("hjd", "bjd"):
+        problems[-1] += f": {UNTOLD}"
     if d.header.time_refers not in REFERS:
         problems.append(f"time_refers {d.header.time_refers!r}, one of {', '.join(REFERS)} needed")
+    if d.header.date_refers not in DATE_REFERS:
+        problems.append(f"date_refers {d.header.date_refers!r}, one of {', '.join(DATE_REFERS)} needed")
     if not 1 <= len(d.header.time) <= 2:
         problems.append("header.time needs one card, or two (date, time of day)")
+    problems += _wrong_ends(d)
     if d.checksum not in ("require", "ignore"):
         problems.append(f"checksum {d.checksum!r}, require or ignore needed")
     for kind in NEEDS:
@@ -174,6 +187,18 @@ def _check(d: CameraDescription, where: str) -> None:
         problems.append(f"latitude {d.latitude} is outside -90 to 90")
     if problems:
         raise ConfigurationError(f"{where}: " + "; ".join(problems))
+
+
+def _wrong_ends(d: CameraDescription) -> list[str]:
+    problems = []
+    if len(d.header.time_end) > 2:
+        problems.append("header.time_end needs one card, or two (date, time of day)")
+    if d.header.time_end and (d.header.elapsed or d.header.time_refers != "start"):
+        problems.append('time_end tells the middle together with time: no elapsed, and time_refers = "start"')
+    lag = d.shutter_lag
+    if isinstance(lag, bool) or not isinstance(lag, int | float) or not abs(lag) <= LONGEST_LAG:
+        problems.append(f"shutter_lag {lag!r}, -{LONGEST_LAG:g} to {LONGEST_LAG:g} s needed")
+    return problems
 
 
 def _wrong_channels(channels: Mapping[str, Any]) -> list[str]:

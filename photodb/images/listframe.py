@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.ephemeris import place_at
+from ..core.timescales import after
 from ..errors import FrameError
 from .cards import LONGEST_EXPOSURE, SCALES, Exposure, angle
+from .lighttime import LIGHT_SCALES, UNTOLD
 from .listmaps import ListMap, Word
 from .listtable import ListTable
-from .times import FIRST_MJD, LAST_MJD, MJD_ZERO, read_start
+from .times import FIRST_MJD, LAST_MJD, Rule, read_instant
 
 COMPACT = re.compile(
     r"^(\d{4})[-_]?(\d\d)[-_]?(\d\d)[T _-]?(\d\d)[-:_]?(\d\d)[-:_]?(\d\d(?:\.\d+)?)\s*(Z|[+-]\d\d:?\d\d)?$"
@@ -65,7 +66,7 @@ class Words:
         if name in ("airmass", "aperture", "gain"):
             return float(np.median(values)) if values.dtype.kind != "U" else values[0]
         different = np.unique(values)
-        if len(different) == 1 or (name in ("mjd", "time") and self._one_time(different)):
+        if len(different) == 1 or (name in ("mjd", "time", *LIGHT_SCALES) and self._one_time(different)):
             return different[len(different) // 2].item()
         shown = ", ".join(str(v) for v in different[:3])
         raise FrameError(
@@ -125,7 +126,13 @@ def exptime_of(words: Words) -> float:
 
 def has_time(words: Words) -> bool:
     """Tell whether the list itself, its map or its name tells a time."""
-    return any(words.find(name) is not None for name in ("mjd", "time", "date"))
+    names = (
+        "mjd",
+        "time",
+        "date",
+        *(() if words.table.header is not None else (*LIGHT_SCALES, "hjd", "bjd")),
+    )
+    return any(words.find(name) is not None for name in names)
 
 
 def middle_of(words: Words, exptime: float, ra: float, dec: float) -> float:
@@ -144,7 +151,7 @@ def middle_of(words: Words, exptime: float, ra: float, dec: float) -> float:
         mjd = words.number("mjd")
         shown = words.find("mjd")
         if shown is None:
-            raise FrameError("no_time", f"no time: {SEARCHED}")
+            mjd, shown = _from_light(words, ra, dec)
     else:
         mjd, shown = _from_text(words, written, exptime, ra, dec), stamp
     if not FIRST_MJD < mjd < LAST_MJD:
@@ -176,41 +183,33 @@ def _is_number(text: str) -> bool:
 
 def _from_text(words: Words, written: Any, exptime: float, ra: float, dec: float) -> float:
     scale = words.map.time_scale
+    value = written
     if isinstance(written, str) and not _is_number(written):
         found = COMPACT.match(written.strip())
         if not found:
             raise FrameError(
                 "bad_time", f"time {written!r} is not 2024-01-31T22:10:05, 20240131T221005, JD or MJD"
             )
-        text = f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:{found[5]}:{found[6]}{found[7] or ''}"
-        civil = "utc" if scale in ("tdb", "bjd_tdb") else scale
-        mjd = read_start(["time"], {"time": text}, civil, words.map.utc_offset)
+        value = f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:{found[5]}:{found[6]}{found[7] or ''}"
     else:
         value = float(written) + words.map.time_zero
-        mjd = value - MJD_ZERO if value > 2e6 else value
-        if scale in ("tai", "tt"):
-            mjd = read_start(["time"], {"time": mjd}, scale)
-        elif scale == "local":
-            mjd -= words.map.utc_offset / 24
-    if scale in ("tdb", "bjd_tdb") and FIRST_MJD < mjd < LAST_MJD:
-        mjd = _from_barycentre(mjd, ra, dec, scale == "bjd_tdb")
-    return mjd + {"start": 0.5, "middle": 0.0, "end": -0.5}[words.map.time_refers] * exptime / 86400
+    mjd = read_instant(["time"], {"time": value}, Rule(scale, words.map.utc_offset, ra=ra, dec=dec))
+    return after(mjd, {"start": 0.5, "middle": 0.0, "end": -0.5}[words.map.time_refers] * exptime)
 
 
-def _from_barycentre(tdb: float, ra: float, dec: float, at_barycentre: bool) -> float:
-    """Return the MJD UTC of a time in TDB, of the light's arrival at the barycentre where `at_barycentre`."""
-    if at_barycentre and not np.isfinite([ra, dec]).all():
+def _from_light(words: Words, ra: float, dec: float) -> tuple[float, Any]:
+    """Return the middle told at the barycentre or the sun, by a word that names its scale, and the word's value."""
+    for scale in LIGHT_SCALES:
+        value = words.find(scale)
+        if value is not None:
+            return read_instant([scale], {scale: words.number(scale)}, Rule(scale, ra=ra, dec=dec)), value
+    untold = next((word for word in ("hjd", "bjd") if words.find(word) is not None), None)
+    if untold:
         raise FrameError(
-            "bad_time", "times at the barycentre need a list with ra and dec, or ra_center and dec_center"
-        )
-    a, d = np.radians(ra), np.radians(dec)
-    star = np.array([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
-    mjd = tdb
-    for _ in range(3):
-        place = place_at(mjd)
-        delay = float(star @ np.array(place.barycentric)) / 86400 if at_barycentre else 0.0
-        mjd += tdb - float(place.mjd_tdb + delay)
-    return mjd
+            "bad_time", f"{untold} alone: {UNTOLD}; name the column {untold}_utc or {untold}_tdb, or say time = "
+            f'{{ column = "{untold}" }} and scale in a column map (docs/star-lists.md)',
+        )  # fmt: skip
+    raise FrameError("no_time", f"no time: {SEARCHED}")
 
 
 def band_of(words: Words) -> str:

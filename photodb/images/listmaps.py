@@ -22,7 +22,8 @@ ROLES = (
 BRIGHTNESS = ("flux", "flux_err", "mag", "mag_err")
 WORDS = (
     "mjd", "time", "date", "clock", "exptime", "band", "telescope", "camera", "airmass", "object", "nx", "ny", "gain",
-    "aperture", "pixel_scale", "ra_center", "dec_center", "mag_zero", "mag_seconds",
+    "aperture", "pixel_scale", "ra_center", "dec_center", "mag_zero", "mag_seconds", "bjd_tdb", "bjd_utc", "hjd_utc",
+    "hjd_tt", "hjd_tdb", "hjd", "bjd",
 )  # fmt: skip
 """What holds for the whole list, one value a frame."""
 

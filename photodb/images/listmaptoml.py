@@ -12,12 +12,12 @@ from typing import Any
 from ..core.flags import Flag
 from ..errors import ConfigurationError
 from .listmaps import ROLES, WORDS, ListMap, Word
+from .times import SCALES
 
 NAMED = {name.lower(): int(flag) for name, flag in Flag.__members__.items() if int(flag) < 1 << 9}
 FORMATS = ("auto", "text", "ecsv", "ipac", "fits", "sextractor", "daophot", "iraf")
 FLUX_UNITS = ("auto", "e-", "adu", "e-/s", "adu/s")
 ANGLES = ("auto", "deg", "hour")
-SCALES = ("utc", "tai", "tt", "tdb", "bjd_tdb", "local")
 REFERS = ("start", "middle", "end")
 
 

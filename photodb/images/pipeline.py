@@ -23,6 +23,7 @@ from .describe import describe
 from .earthrotation import rotation_at
 from .forced import ForcedResult, Targets, force
 from .headers import CameraDescription, recognise
+from .instants import assumptions
 from .listmaps import ListMap
 from .masterfile import NO_CORRECTION, Correction, load_planes
 from .measure import Measured, frame_fwhm, measure
@@ -194,7 +195,7 @@ def _measure(scanned: Scanned, settings: PixelSettings) -> FrameResult:
     ny, nx = reduced.data.shape
     measures = quality(reduced.data, settings.areas, without_value(reduced.raw))
     watch.lap("quality")
-    assumed = {}
+    assumed = assumptions(d, exposure.exptime, exposure.elapsed)
     gain = exposure.gain
     if not np.isfinite(gain):
         gain, assumed["gain"] = 1.0, "1 e-/ADU taken: neither header nor description tells"

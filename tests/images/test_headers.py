@@ -51,7 +51,7 @@ def test_a_file_gives_its_cameras(tmp_path):
         ("gain = 1.5", "gain = -1", "gain -1 must be a positive number"),
         ("gain = 1.5", "gian = 1", "unknown key gian; known are"),
         ("latitude = 30.0", "latitude = 130.0", "latitude 130.0 is outside"),
-        ('time = ["DATE-OBS", "UT"]', 'time_scale = "gps"', "time_scale 'gps', one of utc, tai, tt, local"),
+        ('time = ["DATE-OBS", "UT"]', 'time_scale = "hjd"', "time_scale 'hjd', one of utc, ut1, tai"),
         ("[telescope]", "[telescope", "t.toml"),
         ('time = ["DATE-OBS", "UT"]', "gain = 3.25", "gain must be the name of a card"),
     ],
