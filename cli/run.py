@@ -126,3 +126,6 @@ def _next(report: Any) -> None:
         "photodb qa plot -o quality.png       then: photodb qa apply --min-range X --dry-run",
     ):
         message(f"next: {text}")
+    components = report.solve.components if report.solve is not None else ()
+    if any(len(component["telescopes"]) > 1 for component in components):
+        message("next: photodb audit                        telescopes against each other on common sources")

@@ -212,8 +212,8 @@ def _places(axis: Axes, pair: PairAudit) -> None:
     axis.set_xlim(reach, -reach)
     axis.set_ylim(-reach, reach)
     axis.set_aspect("equal")
-    axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.set_xlabel("A - B, east (arcsec)")
     axis.set_ylabel("A - B, north (arcsec)")
 

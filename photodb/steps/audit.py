@@ -25,7 +25,7 @@ from .auditread import Means, Sides, common_bands, common_stars, read_means
 from .auditwhy import nothing_in_common
 from .figures import band_id
 
-MAX_MAP_POINTS = 600_000
+MAX_MAP_POINTS = 300_000
 MAP_ERROR = 0.05
 """Largest error, mag, of a point that goes into a map."""
 
@@ -169,7 +169,7 @@ def _colours(
         return found
     epoch = 2000.0 + (float(np.mean(sides.frames["mjd"])) - 51544.5) / 365.25
     shared = places[np.isin(places["source_id"], common)]
-    listed = catalogue_colours(conn, shared, epoch, order, settings.refcat)
+    listed = catalogue_colours(conn, shared, epoch, settings.refcat)
     for number in np.unique(means.rows["band_id"]).tolist():
         if len(found.get(number, NONE).source_id) <= enough and len(listed.source_id):
             found[number] = listed

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core import sky
+from photodb.core.bands import band_order
 from photodb.core.match import mutual_nearest
 from photodb.errors import NothingMatched
 from photodb.storage import audits, refcats
@@ -15,6 +17,9 @@ from photodb.storage.engine import Connection
 
 MATCH_ARCSEC = 2.0
 """How far a reference star may lie from the source."""
+
+UNKNOWN_ERROR = 0.02
+"""Error, mag, of a catalogue's magnitude that comes without one."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,8 @@ def own_colours(mags: NDArray, band_names: dict[int, str], order: list[str], ban
     return best
 
 
-def catalogue_colours(
-    conn: Connection, places: NDArray, epoch: float, order: list[str], name: str | None
-) -> Colours:
-    """Return the first two bands of a reference catalogue as a colour of the sources.
+def catalogue_colours(conn: Connection, places: NDArray, epoch: float, name: str | None) -> Colours:
+    """Return the colour of the sources in the two bands of a reference catalogue that most of them have.
 
     The catalogue of that name, else the one of highest priority with two bands that knows any of the sources.
 
@@ -86,40 +89,47 @@ def catalogue_colours(
         bands = list(rows[catalogue.name]["bands"])
         if len(bands) < 2 or name not in (None, catalogue.name):
             continue
-        found = _matched(conn, catalogue, bands, places, epoch, order)
+        found = _matched(conn, catalogue, bands, places, epoch)
         if len(found.source_id):
             return found
     return NONE
 
 
 def _matched(
-    conn: Connection,
-    catalogue: refcats.Catalogue,
-    bands: list[str],
-    places: NDArray,
-    epoch: float,
-    order: list[str],
+    conn: Connection, catalogue: refcats.Catalogue, bands: list[str], places: NDArray, epoch: float
 ) -> Colours:
-    ranked = sorted(
-        bands, key=lambda name: (order.index(name) if name in order else len(order), bands.index(name))
+    """Return the colour of the sources that the catalogue knows."""
+    parts = [
+        _field(conn, catalogue, bands, places[places["field_id"] == f], epoch)
+        for f in np.unique(places["field_id"])
+    ]
+    if not parts:
+        return NONE
+    ids, mag, error = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    ranked = [bands.index(name) for name in band_order(bands)]
+    known = np.isfinite(mag)
+    # the first of equals is the bluest
+    blue, red = max(
+        itertools.combinations(ranked, 2), key=lambda two: int(known[:, list(two)].all(axis=1).sum())
     )
-    blue, red = (bands.index(name) for name in ranked[:2])
-    parts = []
-    for field_id in np.unique(places["field_id"]):
-        here = places[places["field_id"] == field_id]
-        vectors = sky.unit_vectors(here["ra"], here["dec"])
-        x, y, z = vectors.mean(axis=0)
-        ra, dec = float(np.degrees(np.arctan2(y, x))) % 360, float(np.degrees(np.arctan2(z, np.hypot(x, y))))
-        radius = float(sky.separation_deg(ra, dec, here["ra"], here["dec"]).max()) + MATCH_ARCSEC / 3600
-        stars = audits.reference_mags(conn, catalogue, len(bands), ra, dec, min(radius, 180.0), epoch)
-        i, j = mutual_nearest(
-            vectors, sky.unit_vectors(stars["ra"], stars["dec"]), float(np.radians(MATCH_ARCSEC / 3600))
-        )
-        colour = stars["mag"][j, blue].astype(float) - stars["mag"][j, red]
-        error = np.hypot(*np.nan_to_num(stars["mag_err"][j][:, [blue, red]], nan=0.02).T.astype(float))
-        known = np.isfinite(colour)
-        parts.append((here["source_id"][i][known], np.column_stack([colour, error])[known]))
-    ids = np.concatenate([p[0] for p in parts]) if parts else NONE.source_id
-    values = np.concatenate([p[1] for p in parts]) if parts else NONE.colour
-    rank = np.argsort(ids)
-    return Colours(f"{bands[blue]}-{bands[red]}", ids[rank], values[rank])
+    both = known[:, blue] & known[:, red]
+    rank = np.flatnonzero(both)[np.argsort(ids[both])]
+    values = np.column_stack(
+        [mag[rank, blue] - mag[rank, red], np.hypot(error[rank, blue], error[rank, red])]
+    )
+    return Colours(f"{bands[blue]}-{bands[red]}", ids[rank], values)
+
+
+def _field(
+    conn: Connection, catalogue: refcats.Catalogue, bands: list[str], here: NDArray, epoch: float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Return source, magnitudes and errors (n, k) of the sources of a field that the catalogue knows."""
+    vectors = sky.unit_vectors(here["ra"], here["dec"])
+    x, y, z = vectors.mean(axis=0)
+    ra, dec = float(np.degrees(np.arctan2(y, x))) % 360, float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    radius = float(sky.separation_deg(ra, dec, here["ra"], here["dec"]).max()) + MATCH_ARCSEC / 3600
+    stars = audits.reference_mags(conn, catalogue, len(bands), ra, dec, min(radius, 180.0), epoch)
+    near = float(np.radians(MATCH_ARCSEC / 3600))
+    i, j = mutual_nearest(vectors, sky.unit_vectors(stars["ra"], stars["dec"]), near)
+    error = np.nan_to_num(stars["mag_err"][j].astype(float), nan=UNKNOWN_ERROR)
+    return here["source_id"][i], stars["mag"][j].astype(float), error

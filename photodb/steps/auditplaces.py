@@ -29,7 +29,10 @@ CLIP = 6.0
 ERROR_FLOOR = 0.02
 """Least error of a place, px: what no promised error of a bright star falls below."""
 
-MAX_FRAMES = 150
+MAX_DETECTIONS = 1_000_000
+"""Detections of a side that are averaged; of more, those of frames spread over all."""
+
+MAX_FRAMES = 40
 """Frames of a side, spread over all, that tell how much frames differ."""
 
 
@@ -52,7 +55,7 @@ def read_places(conn: Connection, sides: Sides) -> SidePlaces:
     known = audits.places(conn)
     shape = len(sides.names), len(known)
     sums, n = np.zeros((3, *shape)), np.zeros(shape, np.int32)
-    chosen = _placed_frames(sides)
+    chosen = _thinned(sides, _placed_frames(sides))
     for block in audits.detection_blocks(conn, sides.frames[chosen]):
         row, frame, east, north, weight = _offsets(block, known, sides)
         flat = sides.of_frame[frame] * shape[1] + row
@@ -73,6 +76,16 @@ def _placed_frames(sides: Sides) -> NDArray[np.bool_]:
     placed = ~sides.frames["approximate"]
     whole = np.bincount(sides.of_frame, placed, len(sides.names)) > 0
     return np.asarray(placed | ~whole[sides.of_frame])
+
+
+def _thinned(sides: Sides, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take every so-many-th frame of a side that has more detections than are averaged."""
+    kept = chosen.copy()
+    for side in range(len(sides.names)):
+        rows = np.flatnonzero(chosen & (sides.of_frame == side))
+        step = -(-int(sides.frames["n_detections"][rows].sum()) // MAX_DETECTIONS)
+        kept[rows] = np.arange(len(rows)) % max(step, 1) == 0
+    return kept
 
 
 def _offsets(block: NDArray, known: NDArray, sides: Sides) -> tuple[NDArray, ...]:

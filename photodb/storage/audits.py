@@ -87,7 +87,7 @@ _POINTS = f"""
 SELECT p.source_id, p.band_id, p.frame_id, p.mag, {_ERROR}, p.err_calibration, (p.flags & {int(Flag.FAINT)}) <> 0
 FROM light_curve_point p
 WHERE p.solution_id = %(solution)s AND p.cell BETWEEN %(low)s >> 38 AND %(high)s >> 38
-  AND p.source_id BETWEEN %(low)s AND %(high)s AND (p.flags & {int(BAD)}) = 0
+  AND p.source_id BETWEEN %(low)s AND %(high)s AND (p.flags & {int(BAD | Flag.BAD_FRAME)}) = 0
 """
 _GOOD = f"p.solution_id = %(solution)s AND (p.flags & {int(DOUBTFUL)}) = 0 AND p.mag_err <= %(max_error)s"
 _MAP_POINTS = f"""

@@ -69,7 +69,14 @@ def build(db: Database, truth: Truth | None = None, seed: int = 0) -> int:
                 for i in range(truth.n_frames):
                     night = i % truth.n_nights
                     frame = _frame(
-                        conn, run_id, field, camera, band_id, 60000.8 + night + i / 500 + side / 5000, number
+                        conn,
+                        truth,
+                        run_id,
+                        field,
+                        camera,
+                        band_id,
+                        60000.8 + night + i / 500 + side / 5000,
+                        number,
                     )
                     number += 1
                     _term(conn, solution, frame, (25.0, 23.0)[side])
@@ -161,12 +168,12 @@ def _solution(conn, run_id):
     return solution
 
 
-def _frame(conn, run_id, field, camera, band_id, mjd, number):
+def _frame(conn, truth, run_id, field, camera, band_id, mjd, number):
     return _insert(
         conn, tables.frame, path=f"/data/{number}.fits", data_hash=f"hash{number}", kind="science", status="accepted",
         camera_id=camera, band_id=band_id, field_id=field, mjd=mjd, mjd_start=mjd, exptime=60.0, night=int(mjd),
-        nx=NX, ny=NY, ra=RA, dec=DEC, radius=0.28, pixel_scale=1.8, astrometry="catalogue", n_detections=200,
-        run_id=run_id,
+        nx=NX, ny=NY, ra=RA, dec=DEC, radius=0.28, pixel_scale=1.8, astrometry="catalogue",
+        n_detections=int(0.8 * truth.n_stars), run_id=run_id,
     )  # fmt: skip
 
 

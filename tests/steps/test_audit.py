@@ -9,7 +9,7 @@ from photodb.simulate.measurements import SurveySettings, simulate_survey
 from photodb.steps.audit import AuditSettings, audit
 from photodb.steps.audittables import COLUMNS, table
 from photodb.steps.solve import solve
-from photodb.storage import audits, tables
+from photodb.storage import audits, refcats, runs, tables
 from tests.helpers import audit_archive, survey_archive
 from tests.helpers.audit_archive import Truth
 
@@ -139,6 +139,43 @@ def test_a_solved_survey_agrees_with_itself(database):
     assert abs(band.found.offset) < 0.004
     assert pair.place.n == 0
     assert np.isfinite(band.found.by_mag.value)
+
+
+def add_catalogue(db, filled, colour):
+    """Load a catalogue of the survey's stars, two magnitudes each."""
+    stars = np.zeros(
+        len(colour),
+        [("name", "U8"), ("ra", "f8"), ("dec", "f8"), ("pm_ra", "f8"), ("pm_dec", "f8"), ("mag", "f4", (3,)),
+         ("mag_err", "f4", (3,))],
+    )  # fmt: skip
+    stars["ra"], stars["dec"] = filled.ra, filled.dec
+    stars["mag"] = np.column_stack([15 - 0 * colour, np.full(len(colour), np.nan), 15 + colour])
+    stars["mag_err"] = 0.005
+    with db.begin() as conn:
+        run_id = runs.start_run(conn, "refcat load", {}, {})
+        refcats.insert_catalogue(conn, run_id, "standards", "", "", 2000.0, 1, ["R", "J", "B"], stars)
+
+
+def test_a_colour_term_that_a_solution_cannot_take_is_found_with_a_catalogue(database):
+    survey = simulate_survey(SurveySettings(n_frames=16, n_stars=300, variables=0.0), seed=8)
+    m = survey.measurements
+    colour = np.random.default_rng(88).normal(0.9, 0.4, len(survey.star_mag))
+    big = survey.frames.camera[m.frame] == 0
+    m.mag[big] += 0.05 * (colour - 0.9)[m.star[big]]
+    filled = survey_archive.fill(database, survey)
+    solve(database)
+    assert not only(audit(database))[1].colour
+    add_catalogue(database, filled, -colour)
+    pair, band = only(audit(database))
+    assert band.colour == "B-R"
+    slope = band.found.by_colour
+    # the catalogue's B - R is minus the colour; stars of the ends count a little less in the solution's robust fit
+    assert abs(slope.value + 0.05) < 4 * slope.error < 0.02
+    assert abs(band.found.offset) < 0.005
+    assert "colour term (B-R) -0.0" in words(pair, band)
+    with pytest.raises(NothingMatched, match="reference catalogue other is not loaded"):
+        audit(database, AuditSettings(refcat="other"))
+    assert only(audit(database, AuditSettings(refcat="standards")))[1].found.by_colour == slope
 
 
 def test_bands_that_differ_leave_the_positions(database):
