@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from photodb.errors import NothingMatched
 from photodb.storage.engine import Database
 
 from .catalogueoptions import catalogue_map, file_options
@@ -101,6 +102,29 @@ def show(db: Database, name: tuple[str, ...], fmt: str) -> None:
     from photodb.steps.objects import show_object
 
     write_table(show_object(db, " ".join(name)), fmt)
+
+
+@objects.command()
+@click.option("--catalogue", metavar="NAME", help="Only objects of this catalogue.")
+@click.option("--type", "kind", metavar="TYPE", help="Only objects whose type begins so, for example RR.")
+@click.option("--measured", is_flag=True, help="Only objects that are a source with points.")
+@format_option()
+@pass_database
+def match(db: Database, catalogue: str | None, kind: str | None, measured: bool, fmt: str) -> None:
+    """List the known objects that the archive's frames cover: on how many frames, which source, how many points.
+
+    source_id is -1 where no source is near enough; frames that are placed only approximately do not count.
+    """
+    from photodb.steps.known import MATCHED, covered_objects
+
+    found = [
+        row
+        for row in covered_objects(db, catalogue)
+        if row["type"].upper().startswith((kind or "").upper()) and (row["n_obs"] > 0 or not measured)
+    ]
+    write_table(found, fmt, columns=MATCHED)
+    if not found:
+        raise NothingMatched("no known object lies on an accepted frame with a known place")
 
 
 @objects.command()

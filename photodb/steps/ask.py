@@ -38,6 +38,8 @@ UNITS = {
     "ra_scatter": "arcsec",
     "dec_scatter": "arcsec",
     "separation_arcsec": "arcsec",
+    "known_arcsec": "arcsec",
+    "known_period": "d",
     "position_error": "arcsec",
     "period": "d",
     "amplitude": "mag",

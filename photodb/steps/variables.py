@@ -1,9 +1,11 @@
-"""The list of variable-star candidates of the published solution."""
+"""The list of variable-star candidates of the published solution, with what is known of them."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from photodb.errors import NothingMatched
@@ -12,6 +14,7 @@ from photodb.storage import stats as stats_rows
 from photodb.storage.engine import Database
 
 from .figures import band_id
+from .known import KnownColumns, known_of
 
 
 def variables(
@@ -22,8 +25,12 @@ def variables(
     all_stars: bool = False,
     limit: int | None = None,
     solution_id: int | None = None,
+    known: bool | None = None,
 ) -> NDArray[Any]:
-    """Return candidates of variable stars, best first, as `photodb.storage.stats.VARIABLE_DTYPE`; perhaps none.
+    """Return candidates of variable stars, best first; perhaps none.
+
+    The columns are those of `photodb.storage.stats.VARIABLE_DTYPE`, then those of `photodb.steps.known.KnownColumns`:
+    name, type and period of the nearest known object.
 
     Parameters
     ----------
@@ -33,6 +40,7 @@ def variables(
     all_stars : every star, candidates first, instead of candidates only
     limit : at most so many
     solution_id : by default the published solution
+    known : only those that a catalogue of objects has (true), or has not (false)
 
     Raises
     ------
@@ -46,4 +54,20 @@ def variables(
                 f"solution {solution_id} has no statistics; compute them with 'photodb stats'"
             )
         band_id(conn, band)  # a band that does not exist is told
-        return stats_rows.list_variables(conn, solution_id, min_epochs, band, min_score, all_stars, limit)
+        most = limit if known is None else None
+        found = stats_rows.list_variables(conn, solution_id, min_epochs, band, min_score, all_stars, most)
+        told = _with_known(found, known_of(conn, found["source_id"]))
+    if known is not None:
+        told = told[(told["known"] != "") == known]
+    return told[:limit]
+
+
+def _with_known(rows: NDArray[Any], known: KnownColumns) -> NDArray[Any]:
+    """Put what is known of the sources behind the columns that there are."""
+    more = {f.name: getattr(known, f.name) for f in fields(known)}
+    made = np.zeros(len(rows), rows.dtype.descr + [(name, column.dtype.str) for name, column in more.items()])
+    for name in rows.dtype.names or ():
+        made[name] = rows[name]
+    for name, column in more.items():
+        made[name] = column
+    return made

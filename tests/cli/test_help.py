@@ -16,7 +16,7 @@ READERS = {
     "solution list", "solution show", "solution diff", "audit", "variables", "period", "lightcurve", "coverage", "cone",
     "query", "source show", "source history", "source pairs",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
-    "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show",
+    "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show", "objects match",
     "calib list", "calib show", "db status", "db url", "db check",
 }  # fmt: skip
 """Commands that leave the archive as it is; a figure goes to the file that -o names."""
@@ -37,7 +37,7 @@ CONTRACT = {
     "qa": "plot apply list suggest measure",
     "shift": "plot reject",
     "refcat": "load list show drop",
-    "objects": "load list show drop",
+    "objects": "load list show match drop",
     "calib": "build list show drop",
     "solution": "list show diff publish drop",
     "runs": "list show undo",

@@ -148,3 +148,24 @@ def test_python_takes_names_too(filled, loaded):
             archive.lightcurve("nobody")
         with pytest.raises(photodb.errors.UsageError, match="dec"):
             archive.lightcurve(RA)
+
+
+def test_variables_and_match_on_the_command_line(loaded):
+    rows = loaded("variables", "--all", "--known", "--format", "csv")[1]
+    assert {row["known"] for row in rows} <= {"AF Vel", "HAT-P-32"}  # they are at one place
+    assert list(rows[0])[:9] == [
+        "source_id",
+        "ra",
+        "dec",
+        "band",
+        "n_obs",
+        "mag",
+        "score",
+        "period",
+        "reason",
+    ]
+    assert loaded("variables", "--known")[0] == 5
+    code, rows, _ = loaded("objects", "match", "--type", "rr", "--measured", "--format", "csv")
+    assert code == 0 and [row["name"] for row in rows] == ["AF Vel"] and int(rows[0]["n_obs"]) == 16
+    code, rows, err = loaded("objects", "match", "--type", "EA", "--format", "csv")
+    assert code == 5 and rows == [] and "no known object" in err
