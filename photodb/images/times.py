@@ -108,7 +108,7 @@ def to_mjd_utc(date: str, clock: str, scale: str, utc_offset_hours: float) -> fl
     return _to_utc(float(day), of_day / DAY, scale)
 
 
-def _civil(day: int, seconds: float, in_leap_second: bool) -> float:
+def _civil(day: int, seconds: float, in_leap_second: bool = False) -> float:
     """Return the MJD UTC of seconds on a day; of a 60th second its minute's 59th is given, plus one."""
     plain = seconds - in_leap_second
     day += int(np.floor(plain / DAY))
@@ -122,7 +122,7 @@ def _civil(day: int, seconds: float, in_leap_second: bool) -> float:
 def _to_utc(day: float, fraction: float, scale: str) -> float:
     """Return the MJD UTC of an MJD in two parts, in a scale that runs evenly."""
     if scale == "ut1":
-        return day + fraction - rotation_at(day + fraction).ut1_utc / DAY
+        return _civil(int(day), fraction * DAY - rotation_at(day + fraction).ut1_utc)
     if scale == "gps":
         scale, fraction = "tai", fraction - GPS_MINUS_TAI / DAY
     return to_utc(MJD_ZERO + day, fraction, scale)
@@ -139,7 +139,7 @@ def _number_time(value: float, card: str, rule: Rule) -> float:
     if rule.scale in LIGHT_SCALES:
         return at_observatory(mjd, rule.scale, rule.ra, rule.dec, rule.site)
     if rule.scale == "local":
-        return mjd - rule.utc_offset / 24
+        return _civil(int(mjd), mjd % 1.0 * DAY - rule.utc_offset * 3600)
     return mjd if rule.scale == "utc" else _to_utc(np.floor(mjd), mjd % 1.0, rule.scale)
 
 

@@ -58,12 +58,11 @@ def test_written_zones_and_offsets_are_civil(moment, quarters):
 
 @pytest.mark.parametrize("scale", ["tai", "tt", "tdb", "ut1"])
 def test_scales_of_texts_and_numbers(scale):
-    utc = Time("2015-06-30T23:59:60.25", scale="utc")
+    utc = Time("2015-06-30T23:59:60.25" if scale != "ut1" else "2015-06-30T23:50:00.25", scale="utc")
     with iers.earth_orientation_table.set(iers.IERS_A.open(iers.IERS_A_FILE)):
         there = getattr(utc, scale)
-    assert (
-        abs(seconds(read_instant(["T"], {"T": there.isot}, Rule(scale)), utc)) < 6e-4
-    )  # isot has milliseconds
+    # isot has milliseconds
+    assert abs(seconds(read_instant(["T"], {"T": there.isot}, Rule(scale)), utc)) < 6e-4
     assert abs(seconds(read_instant(["T"], {"T": there.mjd}, Rule(scale)), utc)) < 2e-5
     assert abs(seconds(read_instant(["T"], {"T": there.jd}, Rule(scale)), utc)) < 1e-4
     assert abs(seconds(read_instant(["T"], {"T": there.tai.mjd - 19 / 86400}, Rule("gps")), utc)) < 2e-5
@@ -233,12 +232,8 @@ def test_unknown_headers_tell_middles_ends_and_refuse_what_is_open():
     assert "20 exposures" in describe(stack).assumed["stack"]
     ended = describe({**stack, "DATE-END": "2020-01-01T10:30:00"})
     assert ended.header.time_end == ("DATE-END",)
-    assert (
-        describe(
-            {**plain, "DATE-OBS": "2020-01-01T10:00:00", "DATE-END": "2020-01-01T10:30:00"}
-        ).header.time_end
-        == ()
-    )
+    single = describe({**stack, "STACKCNT": 1, "DATE-END": "2020-01-01T10:30:00"})
+    assert single.header.time_end == ()
 
 
 # real frames
@@ -260,7 +255,7 @@ def test_real_headers(data_dir):
         assert abs(read_instant(cards, header, rule) - found) * 86400 < 1e-3
     header, d = real(data_dir, "lco_kb82", "*.fz", "SCI")
     found = read_exposure(header, d).mjd_start
-    assert abs(found - header["MJD-OBS"]) * 86400 < 0.01
+    assert abs(found - header["MJD-OBS"]) * 86400 < 2  # its own two times are 1.7 s apart
     split = read_instant(["DATE-OBS", "UTSTART"], header, Rule())
     assert abs(split - found) * 86400 < 1e-3
     header, d = real(data_dir, "sdss_s82", "4192/*.fit.gz")
