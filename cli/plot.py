@@ -8,7 +8,7 @@ import click
 
 from .common import SkyCommand, message, pass_database
 from .frame import filter_options
-from .position import Angle
+from .position import optional_position_arguments
 from .qa import plot_file
 
 
@@ -61,6 +61,7 @@ def residuals(db: Any, output: str, camera: str | None) -> None:
 
 @plot.command(cls=SkyCommand)
 @pass_database
+@optional_position_arguments
 @plot_file
 @filter_options
 @click.option(
@@ -71,26 +72,22 @@ def residuals(db: Any, output: str, camera: str | None) -> None:
     flag_value="frames",
     help="A map of the sky a band: number of frames, or the 5 sigma limit of all together.",
 )
-@click.option(
-    "--at",
-    nargs=2,
-    type=(Angle("RA"), Angle("DEC")),
-    metavar="RA DEC",
-    help="What is known of a position, frame by frame.",
-)
+@click.option("--at", is_flag=True, help="Before RA DEC or NAME: what is known there, frame by frame.")
 def coverage(
-    db: Any, output: str, camera: str | None, band: str | None, night: int | None, depth: str | None,
-    at: tuple[float, float] | None,
+    db: Any, ra: float | None, dec: float | None, output: str, camera: str | None, band: str | None,
+    night: int | None, depth: str | None, at: bool,
 ) -> None:  # fmt: skip
     """Plot where the accepted frames lie on the sky; how deep it was observed; or one position by time."""
     from photodb.plots import style
 
-    if depth and at:
-        raise click.UsageError("--map and --at exclude each other")
-    if at:
-        figure, n, left_out = _timeline(db, at, camera, band, night)
-    else:
+    if at and ra is None:
+        raise click.UsageError("--at needs RA DEC, or the NAME of an object")
+    if ra is None or dec is None:
         figure, n, left_out = _sky(db, depth, camera, band, night)
+    elif depth:
+        raise click.UsageError("--map and a position exclude each other")
+    else:
+        figure, n, left_out = _timeline(db, (ra, dec), camera, band, night)
     message(
         f"wrote {style.save(figure, output)}: {n} frames" + (f"; not drawn: {left_out}" if left_out else "")
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from photodb.core.flags import DOUBTFUL
 from photodb.errors import NothingMatched, UsageError
 from photodb.storage import framelists, lightcurves, queries
+from photodb.storage.coverage import Which
 from photodb.storage.engine import Database
 from photodb.storage.lightcurves import Cover
 
@@ -115,10 +116,11 @@ def light_curve(
             raise NothingMatched(_no_solution(framelists.counts(conn)))
         found = lightcurves.sources_in_cone(conn, ra, dec, radius / 3600)
         if not len(found):
-            raise NothingMatched(_no_source(conn, ra, dec, radius))
+            raise NothingMatched(_no_source(conn, ra, dec, radius, band))
         points = lightcurves.light_curves(conn, found[:MAX_NEIGHBOURS], solution_id, band)
         if not len(points["mjd"]):
-            raise NothingMatched(_no_points(found[0], band, lightcurves.bands_of(conn)))
+            told = _no_points(found[0], band, lightcurves.bands_of(conn))
+            raise NothingMatched(f"{told}. {_known_there(conn, ra, dec, band)}")
     return _answer(points, found, radius, place)
 
 
@@ -167,13 +169,22 @@ def _no_solution(counts: dict[str, int]) -> str:
     return f"the archive holds {counts['frames']} frames and no published solution; run 'photodb solve'"
 
 
-def _no_source(conn: Any, ra: float, dec: float, radius: float) -> str:
+def _no_source(conn: Any, ra: float, dec: float, radius: float, band: str | None) -> str:
     told = f"no source within {radius:.1f} arcsec of RA {ra:.5f} Dec {dec:+.5f}"
     nearest = lightcurves.nearest_source_arcsec(conn, ra, dec)
     told += "; none within a degree" if np.isnan(nearest) else f"; the nearest is {nearest:.1f} arcsec away"
-    at = coverage_at(conn, ra, dec)
-    hint = "'photodb coverage RA DEC' lists them; a larger --radius may find a source" if len(at) else ""
-    return told + f". {sentence(at)}; " + (hint or "see 'photodb frame list'")
+    return f"{told}. {_known_there(conn, ra, dec, band)}"
+
+
+def _known_there(conn: Any, ra: float, dec: float, band: str | None) -> str:
+    """Say whether frames cover a place that has no light curve, and what they know of it."""
+    at = coverage_at(conn, ra, dec, which=Which(band=band))
+    of_band = f" in band {band}" if band else ""
+    if not len(at):
+        return f"No frame{of_band} covers the place; see 'photodb frame list'"
+    return (
+        f"{sentence(at, of_band)}; 'photodb coverage RA DEC' lists them; a larger --radius may find a source"
+    )
 
 
 def _no_points(source: Any, band: str | None, bands: list[str]) -> str:

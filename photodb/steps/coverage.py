@@ -168,8 +168,9 @@ def _columns(
         near_saturated=near, bad_pixels=bad, left_out=out,
     )  # fmt: skip
     word, why = coverwords.words(place)
-    waits = (word == coverwords.LIMIT) & frames["waits"].astype(bool)
-    why = np.where(waits, "not measured yet: 'photodb measure'", why)
+    nothing = word == coverwords.LIMIT
+    why = np.where(nothing & (frames["astrometry"] == "approximate"), "placed only approximately", why)
+    why = np.where(nothing & frames["waits"].astype(bool), "not measured yet: 'photodb measure'", why)
     why = np.where(word == coverwords.REJECTED, frames["reason"], why)
     made = {**frames, **seen, **_limits(conn, found, x, y, seen, solution_id)}
     made |= {"coverage": word, "reason": why, "x": x, "y": y, **_distances(ra, dec, frames, border)}

@@ -96,11 +96,9 @@ def counts(answer: CoverageAnswer) -> str:
     return ", ".join(f"{count} {word}" for count, word in n if count)
 
 
-def sentence(answer: CoverageAnswer) -> str:
-    """Say in one sentence what is known of a place without a light curve."""
-    if not len(answer):
-        return "No frame covers the place"
-    text = _cover(answer, "the place")
+def sentence(answer: CoverageAnswer, of_band: str = "") -> str:
+    """Say in one sentence what is known of a place without a light curve; `of_band` follows its name."""
+    text = _cover(answer, f"the place{of_band}")
     usable = np.isin(answer.columns["coverage"], USABLE)
     deep = []
     for band in np.unique(answer.columns["band"][usable]):

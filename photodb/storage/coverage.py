@@ -14,6 +14,8 @@ from photodb.core.flags import Flag
 from photodb.core.footprints import MARGIN
 from photodb.storage.lightcurves import columns_of
 from photodb.storage.measurements import PSF
+from photodb.storage.sourceids import members
+from photodb.storage.tables import SERIAL_BITS
 
 FRAME_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("frame_id", "i8", "f.frame_id"),
@@ -159,12 +161,19 @@ def without_place(conn: Connection) -> int:
 
 
 def _of_sources(conn: Connection, query: str, sources: NDArray, dtype: list, **more: int) -> NDArray:
-    """Return rows of some sources (`source_id`, `cell`), nearest source first on each frame."""
-    ids = sources["source_id"].tolist()
-    values = {"ids": ids, "cells": np.unique(sources["cell"]).tolist(), **more}
+    """Return rows of some sources (`source_id`, `cell`), nearest source first on each frame.
+
+    Rows of sources that were merged into one of these are told as its own, after those.
+    """
+    wanted = sources["source_id"].tolist()
+    part = members(conn, wanted)
+    values = {"ids": list(part), "cells": sorted({i >> SERIAL_BITS for i in part}), **more}
     rows = np.array([tuple(row) for row in conn.execute(text(query), values)], dtype)
-    rank = {int(s): i for i, s in enumerate(ids)}
-    order = np.lexsort((np.array([rank[int(s)] for s in rows["source_id"]], int), rows["frame_id"]))
+    rank = {source_id: i for i, source_id in enumerate(wanted)}
+    living = np.array([part[int(s)] for s in rows["source_id"]], np.int64)
+    place = np.array([rank[int(s)] for s in living], int)
+    order = np.lexsort((living != rows["source_id"], place, rows["frame_id"]))
+    rows["source_id"] = living
     return rows[order]
 
 

@@ -97,6 +97,7 @@ def test_a_figure_of_a_place_that_nothing_covers_or_of_two_things(filled, capsys
     where = ["-o", str(tmp_path / "a.png")]
     assert _invoke(cli, ["--archive", filled.url, "plot", "coverage", "--at", "1", "-80", *where], None) == 5
     assert "no frame covers" in capsys.readouterr().err
+    assert _invoke(cli, ["--archive", filled.url, "plot", "coverage", "--at", *where], None) == 2
     both = ["plot", "coverage", "--at", str(RA), str(DEC), "--map", "limit", *where]
     assert _invoke(cli, ["--archive", filled.url, *both], None) == 2
     assert not (tmp_path / "a.png").exists()

@@ -53,7 +53,8 @@ def test_one_band_only(filled):
             ["no source within 0.0 arcsec", "16 frames cover the place: 16 limit", "--radius"],
         ),
         ((RA, DEC + 3), {}, ["none within a degree", "No frame covers the place"]),
-        ((RA, DEC), {"band": "K"}, ["no calibrated point in band K", "R, V"]),
+        ((RA, DEC), {"band": "K"}, ["no calibrated point in band K", "R, V", "No frame in band K"]),
+        ((RA, DEC + 0.02), {"band": "V"}, ["8 frames cover the place in band V: 8 limit"]),
     ],
 )
 def test_nothing_there_says_what_is(filled, place, options, words):

@@ -365,10 +365,69 @@ def test_frames_without_a_good_place_are_told_apart(database):
     answer = position_coverage(database, RA, DEC + 0.02)
     assert words(answer) == ["limit"] * 3
     assert answer.columns["astrometry"].tolist().count("approximate") == 1
-    assert answer.columns["reason"].tolist().count("not measured yet: 'photodb measure'") == 2
+    assert answer.columns["reason"].tolist() == [
+        "not measured yet: 'photodb measure'",
+        "",
+        "not measured yet: 'photodb measure'",
+    ]
+    with database.begin() as conn:
+        conn.execute(text("UPDATE frame SET n_forced = 5"))
+    again = position_coverage(database, RA, DEC + 0.02).columns
+    assert again["reason"].tolist() == ["placed only approximately", "", ""]
     lines = " ".join(told(answer))
     assert "1 frame among them placed on the sky only approximately" in lines
     assert "1 frame without a place on the sky" in lines
+
+
+def test_merged_sources_are_followed(database):
+    truth = fill(database, n_frames=4, n_stars=6)
+    old, new = (int(truth.source_id[i]) for i in (0, 1))
+    with database.begin() as conn:
+        for table in ("detection", "light_curve_point"):
+            conn.execute(text(f"DELETE FROM {table} WHERE source_id = :s"), {"s": new})
+    place = float(truth.ra[1]), float(truth.dec[1]), 0.5
+    assert words(position_coverage(database, *place)) == ["limit"] * 4
+    with database.begin() as conn:
+        conn.execute(text("UPDATE source SET merged_into = :n WHERE source_id = :o"), {"n": new, "o": old})
+    columns = position_coverage(database, *place).columns
+    assert columns["coverage"].tolist() == ["measured"] * 4
+    assert set(columns["source_id"].tolist()) == {new}
+    np.testing.assert_allclose(columns["mag"], truth.points[0], atol=1e-5)
+
+
+@pytest.mark.real
+def test_real_frames_of_a_drifting_night(database, data_dir):
+    """Six frames of HAT-P-32 over a drift of 275 px: the star is seen on all, and the corners come and go."""
+    folder = data_dir("hatp32")
+    paths = sorted(folder.glob("*.FITS"))[::28]
+    report = ingest(database, paths, IngestSettings(jobs=0, psf="none", max_stars=400))
+    assert report.n_accepted == 6
+    solve(database, SolveSettings())
+    answer = position_coverage(database, 31.0427, 46.6878)
+    c = answer.columns
+    assert words(answer) == ["measured"] * 6
+    assert (c["x"][0], c["y"][0]) == (pytest.approx(423.2, abs=1.0), pytest.approx(285.8, abs=1.0))
+    assert np.ptp(c["x"]) + np.ptp(c["y"]) > 150
+    with database.begin() as conn:
+        query = "SELECT d.x, d.y FROM detection d JOIN frame f USING (frame_id) WHERE source_id = :s ORDER BY f.mjd"
+        seen = np.array(conn.execute(text(query), {"s": int(c["source_id"][0])}).all(), float)
+    assert np.hypot(seen[:, 0] - c["x"], seen[:, 1] - c["y"]).max() < 0.6
+    assert np.ptp(c["mag"]) < 0.1 and (c["limit_5sigma"] > c["mag"] + 3).all()
+    with database.begin() as conn:
+        solutions = conn.execute(text("SELECT wcs, nx, ny FROM frame ORDER BY mjd")).all()
+        n_inside = []
+        for x, y in ((1, 1), (648, 1), (648, 498), (1, 498), (325, -30)):
+            ra, dec = (float(v) for v in TangentWCS.from_dict(solutions[0][0]).to_sky(x, y))
+            inside = []
+            for wcs, nx, ny in solutions:
+                at = TangentWCS.from_dict(wcs).to_pixel(ra, dec)
+                inside.append(-0.5 <= at[0] <= nx - 0.5 and -0.5 <= at[1] <= ny - 0.5)
+            found = coverage_at(conn, ra, dec)
+            assert len(found) == sum(inside)
+            n_inside.append(len(found))
+            if inside[0]:
+                assert found.columns["coverage"][0] == "edge"
+    assert min(n_inside) < 6 and max(n_inside) == 6
 
 
 def test_an_empty_archive_says_so(database):
