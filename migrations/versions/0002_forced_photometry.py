@@ -147,6 +147,28 @@ def _drop_quality_and_judgements() -> None:
     op.drop_table('frame_quality')
 
 
+def _places() -> None:
+    """Add the former places of frames that were placed anew."""
+    op.create_table('frame_place',
+        sa.Column('frame_place_id', sa.BigInteger(), autoincrement=True, nullable=False, comment='[-] key'),
+        sa.Column('frame_id', sa.BigInteger(), nullable=False, comment='[-] frame'),
+        sa.Column('run_id', sa.BigInteger(), nullable=True, comment='[-] run that wrote the row'),
+        sa.Column('placed_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='[time] when the new place took over'),
+        sa.Column('former', JSONB(), nullable=False, comment='[-] columns of the frame that its place made, as they were'),
+        sa.Column('field', JSONB(), nullable=True, comment='[-] place of its field, as it was; NULL without a field'),
+        sa.Column('source_id', ARRAY(sa.BigInteger()), nullable=False, comment='[-] source of each of its detections, brightest first, as it was; -1 if none'),
+        sa.Column('flags', ARRAY(sa.Integer()), nullable=False, comment='[-] flags of its detections, as they were'),
+        sa.Column('matches', JSONB(), nullable=False, comment='[-] its rows of astrometric_match, as they were'),
+        sa.Column('renewed', sa.Boolean(), server_default='false', nullable=False, comment='[-] whether the means of the sources that it left were made anew'),
+        sa.ForeignKeyConstraint(['frame_id'], ['frame.frame_id'], name=op.f('frame_place_frame_id_fkey'), ondelete='CASCADE'),
+        sa.ForeignKeyConstraint(['run_id'], ['run.run_id'], name=op.f('frame_place_run_id_fkey')),
+        sa.PrimaryKeyConstraint('frame_place_id', name=op.f('frame_place_pkey')),
+        comment='The place that a frame had before a run placed it anew, so that this can be undone.'
+    )
+    op.create_index('frame_place_frame_id_idx', 'frame_place', ['frame_id'], unique=False)
+    op.create_index('frame_place_run_id_idx', 'frame_place', ['run_id'], unique=False)
+
+
 def upgrade() -> None:
     """Add the tables and columns of forced photometry and of masters."""
     op.execute("DROP VIEW calibrated")
@@ -227,6 +249,7 @@ def upgrade() -> None:
     _changed_sources()
     _known_objects()
     _sources()
+    _places()
 
 
 def downgrade() -> None:
@@ -234,6 +257,7 @@ def downgrade() -> None:
     _drop_changed_sources()
     _drop_known_objects()
     _drop_sources()
+    op.drop_table('frame_place')
     _drop_quality_and_judgements()
     op.execute("DROP VIEW calibrated")
     op.execute("DELETE FROM light_curve_point WHERE detection_id < 0")

@@ -23,11 +23,14 @@ MOST_CONES = 24
 class Catalogues:
     """The catalogues of one ingest; keeps the last cones it has fetched."""
 
+    only: Catalogue | None = None  # this one, and no other
     _known: list[Catalogue] | None = None
     _cones: dict[tuple[int, float, float, float, float], SkyStars] = field(default_factory=dict)
 
     def by_priority(self, conn: Connection) -> list[Catalogue | None]:
         """List the loaded catalogues, the first to try first, and None for the built-in list at the end."""
+        if self.only is not None:
+            return [self.only]
         if self._known is None:
             self._known = refcats.by_priority(conn)
         return [*self._known, None]

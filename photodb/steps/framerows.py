@@ -104,20 +104,30 @@ def sky_values(
     }  # fmt: skip
     if placement.wcs is None:
         return values
-    ra, dec, radius = centre
-    x, y = result.nx - 1, result.ny - 1
-    corners = np.column_stack(placement.wcs.to_sky([0, x, x, 0], [0, 0, y, y])).ravel()
+    ra, dec, _ = centre
     altitude = altitude_of(
         ra, dec, result.exposure.mjd, *(float("nan") if v is None else v for v in (d.latitude, d.longitude))
     )
     told = result.header_airmass
     return values | {
-        "wcs": placement.wcs.to_dict(), "ra": ra, "dec": dec, "radius": radius,
+        "airmass": told if np.isfinite(told) else airmass(altitude),
+        **place_values(placement, result.nx, result.ny, centre),
+    }  # fmt: skip
+
+
+def place_values(
+    placement: Placement, nx: int, ny: int, centre: tuple[float, float, float]
+) -> dict[str, Any]:
+    """Return the columns of a frame that its place alone gives."""
+    assert placement.wcs is not None
+    (ra, dec, radius), x, y = centre, nx - 1, ny - 1
+    corners = np.column_stack(placement.wcs.to_sky([0, x, x, 0], [0, 0, y, y])).ravel()
+    return {
+        "astrometry": placement.astrometry, "wcs": placement.wcs.to_dict(), "ra": ra, "dec": dec, "radius": radius,
         "healpix": int(sky.healpix29(ra, dec)[0]), "footprint": corners.tolist(),
         "astrom_rms": placement.rms_arcsec, "astrom_n": placement.n_stars,
         "reference_catalogue_id": placement.catalogue_id if placement.catalogue_id >= 0 else None,
         "pixel_scale": placement.wcs.scale_arcsec, "rotation": placement.wcs.rotation_deg,
-        "airmass": told if np.isfinite(told) else airmass(altitude),
     }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class Placer:
     center: tuple[float, float] | None = None  # deg, where headers do not tell
     scale: float | None = None  # arcsec/px, where neither header nor camera tells
     _aligner: Aligner = field(default_factory=Aligner)
-    _catalogues: Catalogues = field(default_factory=Catalogues)
+    catalogues: Catalogues = field(default_factory=Catalogues)
 
     def pointing(self, frame: FrameStars) -> tuple[float, float]:
         """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
@@ -103,7 +103,7 @@ class Placer:
         reference, alignment = self._register(conn, frame, ra, dec)
         anchor, prior = self._prior(frame, alignment)
         sure = anchor is not None and anchor.astrometry == "catalogue"
-        found = self._by_catalogues(conn, frame, xy, prior, sure, ra, dec)
+        found = self.by_catalogues(conn, frame, xy, prior, sure, ra, dec)
         if found and found.n_stars < FEW_STARS and sure:
             found = None
         if found is None:
@@ -130,7 +130,7 @@ class Placer:
                 return anchor, compose(TangentWCS.from_dict(anchor.wcs), to_anchor, frame.nx, frame.ny)
         return None, frame.header_wcs
 
-    def _by_catalogues(
+    def by_catalogues(
         self,
         conn: Connection,
         frame: FrameStars,
@@ -149,8 +149,8 @@ class Placer:
         if not np.isfinite(ra):
             return None
         epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
-        for catalogue in self._catalogues.by_priority(conn):
-            stars = self._catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
+        for catalogue in self.catalogues.by_priority(conn):
+            stars = self.catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
             fit = self._fit(frame, xy, stars, prior, sure, ra, dec)
             if fit:
                 key = catalogue.reference_catalogue_id if catalogue else -1
@@ -193,7 +193,7 @@ class Placer:
             rms = link.rms * prior.scale_arcsec if prior else float("nan")
             n, source = link.n_used, f"frame {anchor.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
-        fit, stars = self._by_sources(conn, frame, xy, ra, dec)
+        fit, stars = self.by_sources(conn, frame, xy, ra, dec)
         if fit:
             return _placed(frame, fit, stars, "frames", -1, "sources of the archive")
         if frame.header_wcs is not None and not frame.wcs_failed:
@@ -210,7 +210,7 @@ class Placer:
             )
         return self._approximate(frame, ra, dec)
 
-    def _by_sources(
+    def by_sources(
         self, conn: Connection, frame: FrameStars, xy: NDArray, ra: float, dec: float
     ) -> tuple[SkyFit | None, SkyStars]:
         """Fit against sources that other frames gave: another camera's, or a neighbouring field's."""

@@ -80,12 +80,17 @@ def has_data_hash(conn: Connection, data_hash: str) -> bool:
 
 def insert_frame(conn: Connection, values: Mapping[str, Any]) -> int:
     """Insert a frame and return its key; -1 where one of the same identity is there already."""
-    clean = {name: _plain(value) for name, value in values.items()}
+    clean = fit_for_columns(values)
     # a file that could not even be read has its path for an identity; now it can
     conn.execute(delete(frame).where(frame.c.data_hash == f"path:{clean['path']}"))
     statement = insert(frame).values(clean).on_conflict_do_nothing(index_elements=["data_hash"])
     frame_id = conn.execute(statement.returning(frame.c.frame_id)).scalar()
     return -1 if frame_id is None else int(frame_id)
+
+
+def fit_for_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the values of a row fit for their columns: NaN becomes NULL, numpy scalars plain numbers."""
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

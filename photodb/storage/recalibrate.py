@@ -28,6 +28,8 @@ WHERE p.solution_id = %(solution)s AND p.frame_id = ANY(%(frames)s)
   AND p.source_id NOT IN (SELECT unnest(ARRAY[h.source_id, h.other_source_id]) FROM source_history h, solution s
                           LEFT JOIN run g USING (run_id) WHERE s.solution_id = %(solution)s
                           AND h.happened_at > coalesce(g.started_at, s.created_at))
+  AND p.frame_id NOT IN (SELECT a.frame_id FROM frame_place a, solution s LEFT JOIN run g USING (run_id)
+                         WHERE s.solution_id = %(solution)s AND a.placed_at > coalesce(g.started_at, s.created_at))
 """
 POINT = [("frame_id", "i8"), ("detection_id", "i8"), ("source_id", "i8"), ("photometry", "i2"), ("mag", "f8")]
 POINT += [
@@ -44,7 +46,8 @@ POINT += [
 def wrong_points(conn: Connection, solution_id: int) -> tuple[int, str]:
     """Count the points of a solution whose magnitude is not raw + terms, and describe the first; '' if none.
 
-    Sources that were merged or split since are left out: what was measured belongs to another then.
+    Sources that were merged or split since are left out, and frames placed anew: what was measured belongs to another
+    source then.
     """
     query = text(
         "SELECT frame_id, zero_point, coefficients FROM frame_term WHERE solution_id = :s ORDER BY frame_id"

@@ -53,6 +53,14 @@ def registered_with(
     return [_registered(row) for row in conn.execute(statement, values)]
 
 
+def registered(conn: Connection, frame_id: int) -> Registered | None:
+    """Return how a frame lies on its reference frame; None if it is not registered."""
+    row = conn.execute(
+        text(COLUMNS + "WHERE f.frame_id = :id AND f.shift_x IS NOT NULL"), {"id": frame_id}
+    ).first()
+    return None if row is None else _registered(row)
+
+
 def _registered(row) -> Registered:  # type: ignore[no-untyped-def]
     size, reference = (row.nx, row.ny), (row.reference_nx, row.reference_ny)
     if row.shift_map:

@@ -589,6 +589,43 @@ field_reference = Table(
     comment="The reference frame of a field for a camera.",
 )
 
+frame_place = Table(
+    "frame_place",
+    metadata,
+    _key("frame_place_id", "key"),
+    _col(
+        "frame_id",
+        BigInteger,
+        "-",
+        "frame",
+        ForeignKey("frame.frame_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _run(),
+    _now("placed_at", "when the new place took over"),
+    _col("former", JSONB, "-", "columns of the frame that its place made, as they were", nullable=False),
+    _col("field", JSONB, "-", "place of its field, as it was; NULL without a field"),
+    _col(
+        "source_id",
+        ARRAY(BigInteger),
+        "-",
+        "source of each of its detections, brightest first, as it was; -1 if none",
+        nullable=False,
+    ),
+    _col("flags", ARRAY(Integer), "-", "flags of its detections, as they were", nullable=False),
+    _col("matches", JSONB, "-", "its rows of astrometric_match, as they were", nullable=False),
+    _col(
+        "renewed",
+        Boolean,
+        "-",
+        "whether the means of the sources that it left were made anew",
+        nullable=False,
+        server_default="false",
+    ),
+    comment="The place that a frame had before a run placed it anew, so that this can be undone.",
+)
+
 master_frame = Table(
     "master_frame",
     metadata,

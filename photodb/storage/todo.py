@@ -12,7 +12,7 @@ class Todo:
     """What a chain of steps still has to do."""
 
     n_frames: int  # accepted science frames with detections
-    solve: bool  # frames came, were measured or judged, sources merged, after the published solution began
+    solve: bool  # frames came, were measured, judged or placed anew, sources merged, after the published one began
     stats: bool  # the published solution has no statistics
     solution_id: int  # published; -1 if none
 
@@ -35,7 +35,8 @@ def todo(conn: Connection) -> Todo:
             OR EXISTS (SELECT 1 FROM frame_judgement, published WHERE judged_at > began)
             OR EXISTS (SELECT 1 FROM source_history, published WHERE happened_at > began)
             OR EXISTS (SELECT 1 FROM run, published WHERE command IN ('ingest', 'measure') AND outcome <> 'undone'
-                       AND finished_at > began AND coalesce((report->>'n_forced')::bigint, 0) > 0) AS newer,
+                       AND finished_at > began AND coalesce((report->>'n_forced')::bigint, 0) > 0)
+            OR EXISTS (SELECT 1 FROM frame_place, published WHERE placed_at > began) AS newer,
             EXISTS (SELECT 1 FROM source_stat t, published p WHERE t.solution_id = p.solution_id) AS has_stats
         """
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from photodb.storage import overlaps, sourceundo
+from photodb.storage import overlaps, placeundo, sourceundo
 from photodb.storage.partitions import drop_solution_partition
 from photodb.storage.sourcemeans import renew_sources, renew_touched
 
@@ -52,10 +52,12 @@ BLOCKERS: tuple[str, ...] = (
         WHERE solution_id IN {SOLUTIONS} AND run_id IS DISTINCT FROM :run GROUP BY run_id""",
     f"""SELECT format('frames of run %s were placed with its catalogue: undo that run first', run_id)
         FROM frame WHERE reference_catalogue_id IN {CATALOGUES} AND run_id IS DISTINCT FROM :run
-        GROUP BY run_id""",
+        AND NOT EXISTS (SELECT FROM frame_place p WHERE p.frame_id = frame.frame_id) GROUP BY run_id""",
     f"""SELECT format('frames of run %s were taken with its cameras: undo that run first', run_id)
         FROM frame WHERE camera_id IN {CAMERAS} AND NOT EXISTS {FRAMES} GROUP BY run_id""",
     *sourceundo.BLOCKERS,
+    *placeundo.BLOCKERS,
+    *placeundo.CATALOGUE_BLOCKERS,
 )
 """SELECTs of reasons why a run cannot be undone."""
 
@@ -74,9 +76,10 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     counts = _undo_solutions(conn, run_id)
     counts["source_history"], stale = sourceundo.undo_changes(conn, run_id)
     renew_sources(conn, stale)
+    counts |= _undo_places(conn, run_id)
     counts["master"] = _undo_masters(conn, run_id)
     overlaps.forget(conn, run_id)
-    counts |= _undo_frames(conn, run_id)
+    counts = _sum(counts, _undo_frames(conn, run_id))
     counts["frame_quality"] = _delete(conn, "frame_quality", "run_id = :run", run_id)
     counts["known_object"] = _undo_known(conn, run_id)
     for table in ("reference_catalogue", "camera", "telescope"):
@@ -118,6 +121,22 @@ def _withdraw(conn: Connection, solution_id: int) -> None:
     earlier = conn.scalar(before, {"s": solution_id})
     conn.execute(text("UPDATE archive SET published_solution_id = :e"), {"e": earlier})
     conn.execute(text("UPDATE solution SET state = 'published' WHERE solution_id = :e"), {"e": earlier})
+
+
+def _undo_places(conn: Connection, run_id: int) -> dict[str, int]:
+    """Give frames their places before the run back, and renew the sources of both places."""
+    counts, touched = placeundo.restore(conn, run_id)
+    if touched:
+        table = "CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
+        conn.execute(text(table), {"ids": touched})
+        counts["source"] = renew_touched(conn)
+        conn.execute(text("DROP TABLE touched"))
+    return counts
+
+
+def _sum(*parts: dict[str, int]) -> dict[str, int]:
+    """Add counts by table."""
+    return {table: sum(part.get(table, 0) for part in parts) for part in parts for table in part}
 
 
 def _undo_masters(conn: Connection, run_id: int) -> int:

@@ -33,8 +33,13 @@ SOLVE_AGAIN = "solve again ('photodb solve'), then drop the faulty solution ('ph
 CHANGED_SINCE = """EXISTS (SELECT FROM source_history h JOIN solution s ON s.solution_id = p.solution_id
                                 LEFT JOIN run g ON g.run_id = s.run_id
                                 WHERE p.source_id IN (h.source_id, h.other_source_id)
-                                AND h.happened_at > coalesce(g.started_at, s.created_at))"""
-"""SQL of whether the source of a light-curve point `p` was merged or split since: its rows went to another then."""
+                                AND h.happened_at > coalesce(g.started_at, s.created_at)
+                                UNION ALL
+                                SELECT FROM frame_place a JOIN solution s ON s.solution_id = p.solution_id
+                                LEFT JOIN run g ON g.run_id = s.run_id WHERE p.frame_id = a.frame_id
+                                AND a.placed_at > coalesce(g.started_at, s.created_at))"""
+"""SQL of whether the source of a light-curve point `p` was merged or split since, or its frame placed anew: its rows
+went to another source then."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ CHECKS: tuple[Check, ...] = (
            FROM light_curve_point p
            WHERE p.photometry > -2 AND NOT EXISTS (SELECT FROM forced r WHERE r.frame_id = p.frame_id
                                                    AND r.cell = p.cell AND r.source_id = p.source_id)
-           AND NOT {CHANGED_SINCE}""",
+           AND NOT {CHANGED_SINCE}
+           AND NOT EXISTS (SELECT FROM frame f WHERE f.frame_id = p.frame_id AND f.n_forced IS NULL)""",
         SOLVE_AGAIN,
     ),
     Check(

@@ -1,0 +1,251 @@
+"""Frames placed anew after their ingest, on a real PostgreSQL: simulated nights whose catalogue came later."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from sqlalchemy import text
+
+from photodb.core.match import mutual_nearest
+from photodb.core.sky import project
+from photodb.errors import NothingMatched, UsageError
+from photodb.simulate.survey import simulate
+from photodb.steps.astrometry import AstrometrySettings, solve_astrometry
+from photodb.steps.ingest import IngestSettings, ingest
+from photodb.steps.measure import MeasureSettings, measure
+from photodb.steps.refcat import load_refcat
+from photodb.steps.runs import list_runs, undo_run
+from photodb.steps.solve import SolveSettings, solve
+from photodb.steps.verify import verify_archive
+from photodb.storage.rowhashes import row_hashes
+from photodb.storage.todo import todo
+
+HERE = IngestSettings(jobs=0)
+PLACED = ("frame", "detection", "astrometric_match", "forced", "source", "field")
+BUT_FORCED = ("detection", "astrometric_match", "source", "field")
+RAW = (
+    "x, y, x_err, y_err, flux, flux_err, mag, mag_err, flux_aperture, flux_psf, sky, peak, fwhm, theta, class"
+)
+RAW = f"SELECT detection_id, md5(row({RAW})::text) FROM detection ORDER BY 1"
+FORCED = """
+SELECT f.data_hash, r.detection_id & 1048575, r.flags, r.x, r.y, r.flux_psf, r.flux_psf_err FROM forced r
+JOIN frame f USING (frame_id) JOIN source s USING (cell, source_id) ORDER BY 1, 2, round(s.dec::numeric, 5), s.ra
+"""
+WCS = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Two telescopes, one night, 6 frames whose headers tell the pointing and the scale only, with truth."""
+    out = tmp_path_factory.mktemp("night") / "sim"
+    simulate(out, n_frames=6, n_stars=150, n_telescopes=2, n_nights=1, seed=20)
+    for path in (out / "frames").rglob("*.fits"):
+        with fits.open(path, mode="update") as hdus:
+            for card in WCS:
+                hdus[0].header.remove(card, ignore_missing=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def approximate(server, night):
+    """An archive of the night whose places are approximate, and a catalogue loaded afterwards; its name."""
+    name = server.create()
+    with server.database(name) as db:
+        ingest(db, [night / "frames"], HERE)
+        load_refcat(db, night / "refcat.csv", "truth")
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture
+def archive(server, approximate):
+    """A copy of that archive."""
+    name = server.create(approximate)
+    with server.database(name) as db:
+        yield db
+    server.drop(name)
+
+
+def ask(db, sql, **values):
+    with db.begin() as conn:
+        return conn.execute(text(sql), values).all()
+
+
+def hashes(db, names=PLACED):
+    with db.begin() as conn:
+        return row_hashes(conn, names)
+
+
+def problems(db):
+    """Return what is wrong with an archive."""
+    return verify_archive(db).problems
+
+
+def same_forced(one, other):
+    """Compare forced measurements: sources may differ in the last bits of their means, which moves the places by those."""
+    assert [r[:3] for r in one] == [r[:3] for r in other] and len(one) > 100
+    a, b = np.array([r[3:] for r in one], float), np.array([r[3:] for r in other], float)
+    assert np.abs(a[:, :2] - b[:, :2]).max() < 1e-3
+    assert np.nanmax(np.abs(a[:, 2] - b[:, 2]) / a[:, 3]) < 1e-2
+
+
+def kinds(db):
+    return dict(map(tuple, ask(db, "SELECT astrometry, count(*) FROM frame GROUP BY 1")))
+
+
+def test_places_are_right_and_measurements_untouched(archive, night):
+    before, n_forced = ask(archive, RAW), ask(archive, "SELECT count(*) FROM forced")[0][0]
+    assert kinds(archive) == {"approximate": 6}
+    report = solve_astrometry(archive)
+    assert (report.n_placed, report.failed, report.kinds) == (6, [], {"catalogue": 6})
+    assert kinds(archive) == {"catalogue": 6} and ask(archive, RAW) == before
+    assert ask(archive, "SELECT DISTINCT reason FROM frame WHERE reason NOT LIKE 'trail%'") == [("",)]
+    assert ask(
+        archive, "SELECT DISTINCT approximate FROM field UNION SELECT DISTINCT approximate FROM source"
+    ) == [(False,)]
+    assert report.n_forced == n_forced > 0
+    assert ask(archive, "SELECT count(*), count(n_forced) FROM frame") == [(6, 0)]
+    stars = Table.read(night / "truth" / "stars.ecsv")
+    found = np.array(ask(archive, "SELECT ra, dec, n_detections FROM source WHERE n_detections > 2"), float)
+    i, j = mutual_nearest(*(np.column_stack(project(t[0], t[1], *found[0, :2])) * 3600 for t in
+                            ((found[:, 0], found[:, 1]), (stars["ra"], stars["dec"]))), 1.0)  # fmt: skip
+    assert len(i) > 0.97 * len(found)
+    assert np.sqrt(np.mean((found[i, 1] - np.asarray(stars["dec"])[j]) ** 2)) * 3600 < 0.2
+    both = "SELECT count(*) FROM (SELECT source_id FROM detection JOIN frame USING (frame_id) WHERE source_id >= 0 "
+    assert ask(archive, both + "GROUP BY 1 HAVING count(DISTINCT camera_id) = 2) AS s")[0][0] > 50
+    measure(archive, settings=MeasureSettings(jobs=0))
+    assert not problems(archive)
+
+
+def test_it_equals_an_archive_that_had_the_catalogue_from_the_start(archive, another_database, night):
+    solve_astrometry(archive)
+    measure(archive, settings=MeasureSettings(jobs=0))
+    load_refcat(another_database, night / "refcat.csv", "truth")
+    ingest(another_database, [night / "frames"], HERE)
+    same = ("detection", "astrometric_match", "source")
+    assert hashes(archive, same) == hashes(another_database, same)
+    same_forced(ask(archive, FORCED), ask(another_database, FORCED))
+    columns = "data_hash, status, reason, wcs, astrometry, astrom_rms, astrom_n, footprint, shift_map, airmass, n_forced"
+    frames = f"SELECT {columns} FROM frame ORDER BY data_hash"
+    assert ask(archive, frames) == ask(another_database, frames)
+    # two fields were founded where neither place was sure; they stay two
+    count = "SELECT count(*), bool_or(approximate) FROM field"
+    assert ask(archive, count) == [(2, False)] and ask(another_database, count) == [(1, False)]
+
+
+def test_again_it_changes_nothing(archive):
+    solve_astrometry(archive)
+    before, n_runs = hashes(archive), len(list_runs(archive))
+    assert solve_astrometry(archive).n_frames == 0 and len(list_runs(archive)) == n_runs
+    report = solve_astrometry(archive, settings=AstrometrySettings(all=True, refcat="truth"))
+    assert (report.n_frames, report.n_placed, report.n_unchanged, report.failed) == (6, 0, 6, [])
+    assert hashes(archive) == before
+
+
+def test_a_trial_writes_nothing_and_tells_the_same(archive):
+    before = hashes(archive), len(list_runs(archive))
+    trial = solve_astrometry(archive, settings=AstrometrySettings(dry_run=True))
+    assert (hashes(archive), len(list_runs(archive))) == before
+    done = solve_astrometry(archive)
+    assert {(p["frame_id"], p["after"]) for p in trial.placed} == {
+        (p["frame_id"], p["after"]) for p in done.placed
+    }
+
+
+def test_undone_it_is_as_before(archive):
+    before, ids = (
+        hashes(archive),
+        ask(archive, "SELECT detection_id, source_id, cell FROM detection ORDER BY 1"),
+    )
+    forced = ask(archive, FORCED)
+    solve_astrometry(archive)
+    run_id = list_runs(archive)[0]["run_id"]
+    measure(archive, settings=MeasureSettings(jobs=0))
+    assert undo_run(archive, run_id, dry_run=True)["frame_place"] == 6
+    assert undo_run(archive, run_id)["frame_place"] == 6
+    assert ask(archive, "SELECT detection_id, source_id, cell FROM detection ORDER BY 1") == ids
+    assert ask(archive, "SELECT count(*) FROM frame_place UNION ALL SELECT count(*) FROM source_history") == [
+        (0,),
+        (0,),
+    ]
+    measure(archive, settings=MeasureSettings(jobs=0))
+    assert hashes(archive, BUT_FORCED) == before and not problems(archive)
+    same_forced(ask(archive, FORCED), forced)
+
+
+def test_frames_follow_their_reference_frame(archive):
+    first = ask(archive, "SELECT min(frame_id) FROM field_reference")[0][0]
+    report = solve_astrometry(archive, [str(first)])
+    assert report.n_placed == 3 and kinds(archive) == {"catalogue": 3, "approximate": 3}
+    assert sorted(ask(archive, "SELECT approximate FROM field")) == [(False,), (True,)]
+    assert not problems(archive)
+
+
+def test_what_no_catalogue_covers_keeps_its_place_and_says_why(archive, night, tmp_path):
+    far = Table.read(night / "refcat.csv")
+    far["dec"] -= 3.0
+    far.write(tmp_path / "far.csv")
+    load_refcat(archive, tmp_path / "far.csv", "far", priority=9)
+    before = hashes(archive)
+    report = solve_astrometry(archive, settings=AstrometrySettings(refcat="far"))
+    assert len(report.failed) == 6 and report.outcome == "partial" and hashes(archive) == before
+    assert "match no catalogue" in report.failed[0][2] and "approximate" in report.failed[0][2]
+    with pytest.raises(NothingMatched, match="no catalogue near in the archive; loaded: far, truth"):
+        solve_astrometry(archive, settings=AstrometrySettings(refcat="near"))
+    with pytest.raises(UsageError, match="placed frames with its catalogue"):
+        solve_astrometry(archive)
+        undo_run(archive, ask(archive, "SELECT run_id FROM reference_catalogue WHERE name = 'truth'")[0][0])
+
+
+SCRIPT = """
+import json, sys
+from photodb.steps.astrometry import solve_astrometry
+from photodb.storage.engine import Database
+solve_astrometry(Database("x", json.loads(sys.argv[1])))
+"""
+
+
+def test_killed_on_the_way_it_goes_on(archive):
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(dict(archive.conninfo))])
+    n, began = 0, time.monotonic()
+    while n < 2 and process.poll() is None and time.monotonic() - began < 60:
+        n = ask(archive, "SELECT count(*) FROM frame_place")[0][0]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= ask(archive, "SELECT count(*) FROM frame WHERE astrometry = 'catalogue'")[0][0] <= 6
+    assert not [p for p in problems(archive) if "cut off" not in p.check]
+    solve_astrometry(archive)
+    assert kinds(archive) == {"catalogue": 6}
+    assert ask(archive, "SELECT count(*) FROM frame_place WHERE NOT renewed") == [(0,)]
+
+
+def test_published_light_curves_stay_until_solved_again(archive):
+    solve(archive, SolveSettings())
+    points = (
+        "SELECT source_id, frame_id, mag, mag_err FROM light_curve_point WHERE solution_id = 1 ORDER BY 1, 2"
+    )
+    before = ask(archive, points)
+    report = solve_astrometry(archive)
+    assert (report.solution_id, report.n_in_solution) == (1, 6)
+    assert ask(archive, points) == before and len(before) > 100
+    assert not problems(archive)
+    assert ask(archive, "SELECT count(*) FROM source WHERE merged_into >= 0")[0][0] > 50
+    with archive.begin() as conn:
+        assert todo(conn).solve
+    measure(archive, settings=MeasureSettings(jobs=0))
+    assert not problems(archive)
+    solve(archive, SolveSettings())
+    with archive.begin() as conn:
+        assert not todo(conn).solve
+    run_id = ask(archive, "SELECT run_id FROM run WHERE command = 'astrometry solve'")[0][0]
+    with pytest.raises(UsageError, match="solution 2 was made of its places"):
+        undo_run(archive, run_id)
