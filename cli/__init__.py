@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "frame": ("frame:frame", "List, show, reject and restore frames."),
     "qa": ("qa:qa", "Plot image quality and reject frames by thresholds."),
     "shift": ("shift:shift", "Plot the shifts of the frames and reject wrong ones."),
+    "astrometry": (
+        "astrometry:astrometry",
+        "Place stored frames anew; show and plot how well they are placed.",
+    ),
     "solve": ("solve:solve", "Fit zero points and spatial terms over all frames and stars."),
     "solution": ("solution:solution", "List, show, compare, publish and drop solutions."),
     "stats": ("stats:stats", "Compute noise, flags and variability indices of every source."),

@@ -23,7 +23,6 @@ from .common import (
     write_table,
     yes_option,
 )
-from .telescope import ANEW
 
 
 @click.group()
@@ -104,7 +103,7 @@ def _tell(report: Any, dry_run: bool) -> None:
         wrong = "is its unit right (--unit position_error=mas)?"
         message(f"the typical position error is {report.position_error:g} arcsec: {wrong}")
     if not dry_run:
-        message(f"it holds for frames ingested from now on; to place others anew: {ANEW}")
+        message("it holds for frames ingested from now on; those in the archive: photodb astrometry solve")
 
 
 @refcat.command("list")

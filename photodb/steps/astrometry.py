@@ -141,21 +141,24 @@ def _catalogues(db: Database, name: str | None) -> Catalogues:
 
 
 def _todo(db: Database, names: Sequence[str], chosen: FrameFilter, settings: AstrometrySettings) -> list[int]:
-    """Return the frames to place: reference frames first, then by time."""
-    wanted = FrameFilter("accepted", chosen.camera, chosen.band, chosen.night, "science", run=chosen.run)
-    columns = ("frame_id", "astrometry", "reference_frame_id", "n_detections")
-    found = frame_columns(db, wanted, columns)
+    """Return the frames to place by time, but reference frames before those that hang on them."""
+    science = FrameFilter("accepted", chosen.camera, chosen.band, chosen.night, "science", run=chosen.run)
+    columns = ("frame_id", "astrometry", "n_detections", "reference_frame_id")
+    found = frame_columns(db, science, columns)
     named = set(find_frames(db, names)) if names else None
-    rows = [
-        (frame_id != reference, k, frame_id)
-        for k, (frame_id, kind, reference, n) in enumerate(
-            zip(*(found[c].tolist() for c in columns), strict=True)
-        )
+    reference = dict(zip(found["frame_id"].tolist(), found["reference_frame_id"].tolist(), strict=True))
+    wanted = {
+        frame_id
+        for frame_id, kind, n in zip(*(found[c].tolist() for c in columns[:3]), strict=True)
         if n > 0 and (settings.all or kind != "catalogue") and (named is None or frame_id in named)
-    ]
-    if named is not None and not named & set(found["frame_id"].tolist()):
+    }
+    if named is not None and not named & reference.keys():
         raise NothingMatched("none of these frames is an accepted science frame; see 'photodb frame list'")
-    return [frame_id for *_, frame_id in sorted(rows)]
+    ordered: dict[int, None] = {}
+    for frame_id in reference:  # by time, as ingest has them
+        if frame_id in wanted:
+            ordered |= dict.fromkeys(i for i in (reference[frame_id], frame_id) if i in wanted)
+    return list(ordered)
 
 
 def _place_frames(

@@ -144,9 +144,12 @@ def _frame_stars(row: Mapping[str, Any], stars: NDArray) -> FrameStars:
         unknown = row["camera_scale"] is None and abs(wcs.scale_arcsec - 1) < 1e-9
         wcs, scale = None, float("nan") if unknown else scale
     ra, dec = (float("nan") if row[name] is None else row[name] for name in ("ra", "dec"))
+    xy, xy_err = (
+        np.column_stack([stars[n][rows] for n in names]) for names in (("x", "y"), ("x_err", "y_err"))
+    )
     return FrameStars(
         row["camera_id"], row["nx"], row["ny"], row["mjd"], row["object"], ra, dec, float(scale), wcs, approximate,
-        np.column_stack([stars["x"][rows], stars["y"][rows]]), rows,
+        xy, xy_err, rows, row["frame_id"],
     )  # fmt: skip
 
 

@@ -166,8 +166,7 @@ def _refuse_used(conn: Connection, row: Mapping[str, Any]) -> None:
     if used["frame"]:
         raise UsageError(
             f"{used['frame']} frames were placed with the catalogue {row['name']!r}: load the other file under another "
-            "name with a higher --priority, or undo the runs that placed them ('photodb runs list', 'photodb runs undo "
-            "RUN --yes')"
+            "name, place the frames by it ('photodb astrometry solve --all --refcat OTHER'), then drop this one"
         )
     if used["tie"]:
         raise UsageError(f"{used['tie']} ties rest on the catalogue {row['name']!r}: undo their runs first")

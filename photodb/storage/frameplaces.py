@@ -186,7 +186,7 @@ def write_links(conn: Connection, frame_id: int, links: NDArray) -> None:
 
 
 def settle_left(conn: Connection, run_id: int, frame_id: int) -> int:
-    """Delete the sources that a frame's move left without detections; return how many.
+    """Delete the sources that a frame's move left without detections, as measured elsewhere too; return how many.
 
     One that has magnitudes in a solution stays for its light curve, as merged into the source that took over. Where
     the last of its detections went is told in `source_history`.
@@ -223,6 +223,13 @@ def settle_left(conn: Connection, run_id: int, frame_id: int) -> int:
             "WHERE s.merged_into = g.source_id AND s.merged_into >= 0"
         )
     )
+    unmeasured = """
+        WITH lost AS (DELETE FROM forced r USING gone g
+                      WHERE r.source_id = g.source_id AND NOT g.kept RETURNING r.frame_id)
+        UPDATE frame f SET n_forced = nullif(f.n_forced - l.n, 0)
+        FROM (SELECT frame_id, count(*) AS n FROM lost GROUP BY 1) AS l WHERE f.frame_id = l.frame_id
+    """
+    conn.execute(text(unmeasured))
     deleted = conn.execute(text(f"DELETE FROM source s USING gone g WHERE {keys} AND NOT g.kept")).rowcount
     conn.execute(text("DROP TABLE gone"))
     return int(deleted)

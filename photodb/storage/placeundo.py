@@ -104,8 +104,14 @@ def _links(place: RowMapping, stars: NDArray) -> NDArray:
 def _restore_frame(conn: Connection, place: RowMapping) -> None:
     """Write the former columns of a frame and its field, and its former matches."""
     names = ", ".join(PLACE)
+    there = (
+        "(SELECT c.reference_catalogue_id FROM reference_catalogue c WHERE c.reference_catalogue_id = r.{0})"
+    )
+    values = names.replace(
+        "reference_catalogue_id", there.format("reference_catalogue_id")
+    )  # it may be dropped since
     frame = f"""
-        UPDATE frame f SET ({names}) = (SELECT {names} FROM jsonb_populate_record(NULL::frame, p.former))
+        UPDATE frame f SET ({names}) = (SELECT {values} FROM jsonb_populate_record(NULL::frame, p.former) AS r)
         FROM frame_place p WHERE p.frame_place_id = :id AND f.frame_id = p.frame_id
     """
     field = """

@@ -127,8 +127,8 @@ def _undo_places(conn: Connection, run_id: int) -> dict[str, int]:
     """Give frames their places before the run back, and renew the sources of both places."""
     counts, touched = placeundo.restore(conn, run_id)
     if touched:
-        table = "CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
-        conn.execute(text(table), {"ids": touched})
+        rows = "SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
+        conn.execute(text(f"CREATE TEMP TABLE touched ON COMMIT DROP AS {rows}"), {"ids": touched})
         counts["source"] = renew_touched(conn)
         conn.execute(text("DROP TABLE touched"))
     return counts

@@ -14,7 +14,7 @@ TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "audit", "variables", "period", "lightcurve", "coverage", "cone",
-    "query", "source show", "source history", "source pairs",
+    "query", "source show", "source history", "source pairs", "astrometry show", "astrometry plot",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
     "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show", "objects match",
     "calib list", "calib show", "db status", "db url", "db check",
@@ -25,8 +25,8 @@ NO_DRY_RUN = {"db start", "db stop"}
 """They write nothing in the archive: the server runs, or it does not."""
 
 NO_FORMAT = {
-    "qa plot", "shift plot", "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "simulate",
-    "export text", "ingest", "telescope add", "telescope show", "refcat load",
+    "qa plot", "shift plot", "astrometry plot", "plot noise", "plot zeropoints", "plot residuals", "plot coverage",
+    "simulate", "export text", "ingest", "telescope add", "telescope show", "refcat load",
 }  # fmt: skip
 """What they make is in files, or in rows that 'list' and 'show' tell."""
 
@@ -36,6 +36,7 @@ CONTRACT = {
     "frame": "list show reject restore",
     "qa": "plot apply list suggest measure",
     "shift": "plot reject",
+    "astrometry": "solve show plot",
     "refcat": "load list show drop",
     "objects": "load list show match drop",
     "calib": "build list show drop",
