@@ -27,9 +27,10 @@ def move_detections(conn: Connection, source_id: int, to: int, detection_ids: Se
     values = {"source": source_id, "ids": moved, "cell": to >> SERIAL_BITS, "to": to}
     _rewrite(conn, tables.detection, where, {"cell": ":cell", "source_id": ":to"}, values)
     if source_id >> SERIAL_BITS != to >> SERIAL_BITS:
-        matches = "frame_id = ANY(CAST(:frames AS bigint[])) AND detection_id = ANY(CAST(:ids AS bigint[]))"
-        frames = [i >> NUMBER_BITS for i in moved]
-        _rewrite(conn, tables.astrometric_match, matches, {"cell": ":cell"}, {**values, "frames": frames})
+        matches = f"""cell = :old AND (frame_id, detection_id) IN
+                      (SELECT id >> {NUMBER_BITS}, id FROM unnest(CAST(:ids AS bigint[])) AS given(id))"""
+        old = {"old": source_id >> SERIAL_BITS}
+        _rewrite(conn, tables.astrometric_match, matches, {"cell": ":cell"}, values | old)
     return moved
 
 

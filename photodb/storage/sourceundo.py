@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from photodb.storage import tables
 from photodb.storage.sourcemoves import move_detections, move_forced, swap_forced
+from photodb.storage.tables import SERIAL_BITS
 
 CHANGES = "(SELECT * FROM source_history WHERE run_id = :run AND kind IN ('merged', 'split'))"
 TAKER = "CASE h.kind WHEN 'split' THEN h.source_id ELSE h.other_source_id END"
@@ -26,7 +27,7 @@ BLOCKERS: tuple[str, ...] = (
         GROUP BY l.run_id, h.other_source_id""",
     f"""SELECT format('%s of the detections that it gave to source %s belong to others now', count(*), {TAKER})
         FROM {CHANGES} h CROSS JOIN unnest(h.detections) AS given(id) LEFT JOIN detection d
-        ON d.frame_id = given.id >> 20 AND d.detection_id = given.id
+        ON d.frame_id = given.id >> 20 AND d.detection_id = given.id AND d.cell = (({TAKER}) >> {SERIAL_BITS})::int4
         WHERE d.source_id IS DISTINCT FROM {TAKER} AND NOT EXISTS (SELECT FROM {CHANGES} l
               WHERE l.source_history_id > h.source_history_id AND given.id = ANY(l.detections)) GROUP BY {TAKER}""",
     f"""SELECT format('solution %s has light curves of sources as it left them: undo its run %s first',
