@@ -31,10 +31,16 @@ class Triangles:
     longest: NDArray[np.float64]  # (t,) longest side
 
 
-def triangles(points: NDArray, n_stars: int, min_side: float = 0.0) -> Triangles:
-    """Make all triangles of the first `n_stars` points; needle-like, equal-sided and tiny ones are left out."""
+def triangles(
+    points: NDArray, n_stars: int = 0, min_side: float = 0.0, index: NDArray | None = None
+) -> Triangles:
+    """Make all triangles of the first `n_stars` points, or those of `index` (t, 3).
+
+    Needle-like, equal-sided and tiny ones are left out.
+    """
     n = min(len(points), n_stars)
-    index = np.array(list(combinations(range(n), 3)), dtype=np.intp).reshape(-1, 3)
+    if index is None:
+        index = np.array(list(combinations(range(n), 3)), dtype=np.intp).reshape(-1, 3)
     corner = points[index]
     sides = np.stack(
         [np.hypot(*(corner[:, (k + 1) % 3] - corner[:, (k + 2) % 3]).T) for k in range(3)], axis=1
@@ -51,7 +57,7 @@ def triangles(points: NDArray, n_stars: int, min_side: float = 0.0) -> Triangles
     return Triangles(index[keep], ratios[keep], (cross < 0)[keep], longest[keep])
 
 
-def _similarities(
+def similarities(
     p: NDArray, q: NDArray, tp: Triangles, tq: Triangles, scale: tuple[float, float]
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Return factor a, constant b (complex) and mirror of the similarity that each look-alike pair stands for."""
@@ -74,7 +80,7 @@ def _similarities(
     return a, cq - a * cp, mirrored
 
 
-def _vote(
+def fullest_cells(
     a: NDArray, b: NDArray, mirrored: NDArray, centre: complex, size: float, cells: int
 ) -> list[NDArray]:
     """Group the similarities by scale, angle and where they take the centre; return rows of the fullest cells."""
@@ -108,7 +114,7 @@ def _keys(values: NDArray, mirrored: NDArray) -> NDArray[np.int64]:
     return key | mirrored
 
 
-def _as_affine(a: complex, b: complex, mirrored: bool) -> Affine:
+def as_affine(a: complex, b: complex, mirrored: bool) -> Affine:
     sign = -1.0 if mirrored else 1.0
     return Affine(np.array([[a.real, -a.imag * sign], [a.imag, a.real * sign]]), np.array([b.real, b.imag]))
 
@@ -138,7 +144,7 @@ def find_map(
         return None
     size = float(np.ptp(q, axis=0).max())
     low, high = scale or (0.2, 5.0)
-    a, b, mirrored = _similarities(
+    a, b, mirrored = similarities(
         p, q, triangles(p, n_stars), triangles(q, n_targets or n_stars), (low, high)
     )
     keep = (np.abs(a) > low) & (np.abs(a) < high)
@@ -147,8 +153,8 @@ def find_map(
         return None
     centre = complex(*p[:n_stars].mean(axis=0))
     best: Registration | None = None
-    for rows in _vote(a, b, mirrored, centre, size, cells):
-        start = _as_affine(
+    for rows in fullest_cells(a, b, mirrored, centre, size, cells):
+        start = as_affine(
             complex(np.median(a[rows].real), np.median(a[rows].imag)),
             _median(b[rows]),
             bool(mirrored[rows[0]]),

@@ -229,7 +229,7 @@ def fit_blind(
             min_stars,
         )
         if found:
-            guess = _wcs_of(found.transform, unit, ra, dec, nx, ny)
+            guess = wcs_of(found.transform, unit, ra, dec, nx, ny)
             fit = fit_near(xy, sky, guess, nx, ny, search_px=4.0, min_stars=min_stars, xy_err=xy_err)
             if fit:
                 return fit
@@ -257,7 +257,7 @@ def _try_blind(
     return None
 
 
-def _wcs_of(to_pixels: Affine, unit_arcsec: float, ra: float, dec: float, nx: int, ny: int) -> TangentWCS:
+def wcs_of(to_pixels: Affine, unit_arcsec: float, ra: float, dec: float, nx: int, ny: int) -> TangentWCS:
     """Return the WCS of a map from the tangent plane (units of `unit_arcsec`) to pixels."""
     back = to_pixels.inverse()
     x0, y0 = (nx - 1) / 2, (ny - 1) / 2

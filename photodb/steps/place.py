@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core.match import Registration
-from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
 from photodb.storage import frames, sources
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
+from photodb.storage.refcats import Catalogue
 
 from .align import Aligner, Alignment, by_sky
 from .catalogues import Catalogues
 from .framestars import FrameStars
+from .headercheck import FAR_DEG, contradicts, fit_elsewhere, header_remark
 
 REGISTERED_SEARCH_PX = 6.0
 HEADER_SEARCH_PX = 10.0
@@ -149,14 +150,30 @@ class Placer:
         if not np.isfinite(ra):
             return None
         epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
-        for catalogue in self.catalogues.by_priority(conn):
-            stars = self.catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
+        reach = 1.5 * self.radius(frame) + 0.05
+        known = self.catalogues.by_priority(conn)
+        for catalogue in known:
+            stars = self.catalogues.stars(conn, catalogue, ra, dec, reach, epoch)
             fit = self._fit(frame, xy, stars, prior, sure, ra, dec)
             if fit:
-                key = catalogue.reference_catalogue_id if catalogue else -1
-                name = catalogue.name if catalogue else "built-in bright list"
-                return _placed(frame, fit, stars, "catalogue", key, name)
+                return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
+        for catalogue in known if prior is frame.header_wcs else ():
+            stars = self.catalogues.stars(conn, catalogue, ra, dec, self.radius(frame) + FAR_DEG, epoch)
+            fit = fit_elsewhere(frame, stars, ra, dec, self.pixel_scale(frame))
+            if fit:
+                return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
         return None
+
+    def _contradicted(self, conn: Connection, frame: FrameStars) -> str:
+        """Say which catalogue speaks against the header's WCS; empty if none does."""
+        ra, dec = self.pointing(frame)
+        epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
+        for catalogue in self.catalogues.by_priority(conn):
+            stars = self.catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
+            remark = contradicts(frame, stars, _named(catalogue)[1])
+            if remark:
+                return remark
+        return ""
 
     def _fit(
         self,
@@ -197,9 +214,11 @@ class Placer:
         if fit:
             return _placed(frame, fit, stars, "frames", -1, "sources of the archive")
         if frame.header_wcs is not None and not frame.wcs_failed:
-            remark = "WCS of the header: no catalogue or earlier frame confirms it"
+            against = self._contradicted(conn, frame)
+            kind = "approximate" if against else "header"
+            remark = against or "WCS of the header: no catalogue or earlier frame confirms it"
             return Placement(
-                -1, None, None, frame.header_wcs, "header", float("nan"), 0, None, None, -1, "header", remark
+                -1, None, None, frame.header_wcs, kind, float("nan"), 0, None, None, -1, "header", remark
             )
         if reference is not None or len(stars) >= MIN_SOURCES:
             field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
@@ -286,14 +305,13 @@ class Placer:
         return replace(found, field_id=here[0], reference=reference, registration=moved, remark=remark)
 
 
+def _named(catalogue: Catalogue | None) -> tuple[int, str]:
+    """Return key and name of a catalogue; None is the built-in bright list."""
+    return (catalogue.reference_catalogue_id, catalogue.name) if catalogue else (-1, "built-in bright list")
+
+
 def _placed(frame: FrameStars, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:
-    remark = ""
-    if frame.header_wcs is not None:
-        middle = [(frame.nx - 1) / 2], [(frame.ny - 1) / 2]
-        a, b = frame.header_wcs.to_sky(*middle), fit.wcs.to_sky(*middle)
-        off = float(separation_deg(a[0], a[1], b[0], b[1])[0]) * 3600
-        if off > 5 * max(fit.rms_arcsec, fit.wcs.scale_arcsec):
-            remark = f"the header's WCS is off by {off:.1f} arcsec and was replaced"
+    remark = header_remark(frame, fit)
     return Placement(
         -1,
         None,
