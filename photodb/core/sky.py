@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
-from cdshealpix.nested import cone_search, healpix_to_lonlat, lonlat_to_healpix
+from cdshealpix.nested import cone_search, external_neighbours, healpix_to_lonlat, lonlat_to_healpix
 from numpy.typing import ArrayLike, NDArray
 
 KEY_ORDER = 29
@@ -69,6 +69,16 @@ def cone_ranges(ra: float, dec: float, radius_deg: float) -> tuple[NDArray[np.in
     first = np.concatenate(([True], lo[1:] != hi[:-1]))
     last = np.concatenate((first[1:], [True]))
     return lo[first], hi[last]
+
+
+def cell_ranges(cell: int, order: int, border_order: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ranges [lo, hi) of order-29 keys that cover a cell and a border of cells of a higher order around it."""
+    edge, corner = external_neighbours(np.array([cell], np.uint64), order, border_order - order)
+    around = np.concatenate([edge.ravel(), corner.ravel()]).astype(np.int64)
+    shift = 2 * (KEY_ORDER - border_order)
+    lo = np.r_[cell << (2 * (KEY_ORDER - order)), around[around >= 0] << shift]
+    hi = np.r_[(cell + 1) << (2 * (KEY_ORDER - order)), (around[around >= 0] + 1) << shift]
+    return lo, hi
 
 
 def cone_cells(ra: float, dec: float, radius_deg: float, order: int) -> NDArray[np.int64]:

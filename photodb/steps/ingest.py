@@ -27,6 +27,7 @@ from .calib import build_for_ingest, masters_pending
 from .cameras import Cameras, settle_cameras
 from .clocks import check_clocks
 from .measure import SEEN_TWICE, MeasureReport, measure_frames, waiting
+from .onestar import merge_doubles
 from .place import Placer
 from .progress import Progress, Silent
 from .runs import RecordedRun, recorded_run
@@ -78,6 +79,7 @@ class IngestReport:
     n_ignored: int = 0
     n_detections: int = 0
     n_sources: int = 0
+    n_merged: int = 0  # sources that turned out to be one star with another
     n_forced: int = 0  # measurements at known places
     not_measured: list[tuple[int, str, str, str]] = field(
         default_factory=list
@@ -163,6 +165,7 @@ def ingest(
             report.clocks = [str(finding) for finding in check_clocks(db, run.run_id)]
             for text in report.clocks:
                 progress.message(text)
+            report.n_merged = merge_doubles(db, run.run_id)
             _measure_sources(db, run, workers, report, progress)
             report.seconds = time.perf_counter() - began
             run.outcome = report.outcome

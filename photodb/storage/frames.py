@@ -118,6 +118,15 @@ def lock_cells(conn: Connection, cells: NDArray[np.int64]) -> None:
     )
 
 
+def circles_to_look_at(conn: Connection, run_id: int) -> NDArray:
+    """Return ra, dec, radius (deg) of the placed frames of a run, and of those still to be measured at known places."""
+    query = """
+        SELECT ra, dec, radius FROM frame WHERE status = 'accepted' AND kind = 'science' AND radius IS NOT NULL
+        AND (run_id = %s OR (n_forced IS NULL AND source_format = 'pixels'))
+        """
+    return bulk.copy_out(conn, query, [("ra", "f8"), ("dec", "f8"), ("radius", "f8")], (run_id,))
+
+
 def fields_near(conn: Connection, ra: float, dec: float, radius_deg: float) -> list[int]:
     """List the fields whose centre is within reach of a position (their own radius added), nearest first."""
     query = text(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
@@ -91,6 +93,30 @@ def sources_around(
         west, east = wider - float(off.min()), float(off.max()) + wider
     box = (south, north, ra0, ra0, -west, east, field_id, field_id)
     return fetch_columns(conn, AROUND, SOURCE, (lo, hi, *box))
+
+
+PLACED = np.dtype([*SOURCE.descr, ("field_id", "i8"), ("approximate", "?")])
+"""A source with the field that founded it, and whether its place is only approximate."""
+
+_PLACED = f"SELECT {_COLUMNS}, s.field_id, s.approximate FROM "
+IN_RANGES = f"""
+{_PLACED} unnest(%s::int8[], %s::int8[]) AS r(lo, hi),
+LATERAL (SELECT * FROM source WHERE healpix >= r.lo AND healpix < r.hi AND merged_into = -1 OFFSET 0) AS s
+ORDER BY s.source_id
+"""
+
+
+def sources_in_ranges(conn: Connection, lo: NDArray, hi: NDArray) -> NDArray:
+    """Return the sources (rows of `PLACED`) whose keys lie in ranges [lo, hi), by key."""
+    return fetch_columns(conn, IN_RANGES, PLACED, (lo, hi))
+
+
+def sources_by_id(conn: Connection, source_ids: Sequence[int]) -> NDArray:
+    """Return those of some sources (rows of `PLACED`) that are there and not merged into others, by key."""
+    query = (
+        f"{_PLACED} source s WHERE s.source_id = ANY(%s::int8[]) AND s.merged_into = -1 ORDER BY s.source_id"
+    )
+    return fetch_columns(conn, query, PLACED, (np.array(source_ids, np.int64),))
 
 
 def brightest_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float, limit: int) -> NDArray:
