@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -21,7 +21,7 @@ from .common import (
     write_table,
 )
 from .numbers import Finite
-from .position import Angle
+from .position import position_of
 
 SOURCE_ID = click.IntRange(0, 2**63 - 1)
 TABLES = {
@@ -44,7 +44,7 @@ def source() -> None:
 
 @source.command(cls=SkyCommand)
 @pass_database
-@click.argument("place", metavar="ID|RA DEC", nargs=-1, required=True)
+@click.argument("place", metavar="ID | RA DEC | NAME", nargs=-1, required=True)
 @click.option(
     "--radius",
     type=Finite(0.0, above=True),
@@ -58,18 +58,16 @@ def source() -> None:
     help="Draw where its detections lie, and when.",
 )
 @format_option()
-@click.pass_context
-def show(
-    ctx: click.Context, db: Any, place: tuple[str, ...], radius: float | None, plot: str | None, fmt: str
-) -> None:
-    """Show all that is known of a source: by its ID (also one that was merged into another), or the nearest to RA DEC.
+def show(db: Any, place: tuple[str, ...], radius: float | None, plot: str | None, fmt: str) -> None:
+    """Show all that is known of a source: by its ID (also one that was merged into another), or the nearest to a place.
 
     Offsets are against the mean of the detections; magnitudes are those of the published solution, but for 'mag', which
     is instrumental. 'aside' are detections of merged sources on frames on which the source has its own.
     """
     from photodb.steps.sourceshow import describe_source
 
-    asked = _place(place, ctx)
+    by_id = len(place) == 1 and place[0].isdigit()
+    asked = int(SOURCE_ID(place[0])) if by_id else position_of(db, place)
     record, seen = describe_source(db, asked, radius)
     if isinstance(asked, int) and asked != record["source_id"]:
         message(f"source {asked} was merged into {record['source_id']}, which this shows")
@@ -83,17 +81,6 @@ def show(
         if record[name]:
             click.echo(f"\n{title}")
             write_table(_flat(record[name]), fmt)
-
-
-def _place(words: Sequence[str], ctx: click.Context) -> int | tuple[float, float]:
-    """Read an id or a position."""
-    if len(words) == 1:
-        if not words[0].isdigit():
-            raise click.UsageError(f"{words[0]!r} is no id of a source; give an ID, or RA DEC", ctx)
-        return int(SOURCE_ID(words[0], None, ctx))
-    if len(words) != 2:
-        raise click.UsageError(f"{len(words)} words: give an ID, or RA DEC", ctx)
-    return Angle("RA").convert(words[0], None, ctx), Angle("DEC").convert(words[1], None, ctx)
 
 
 def _flat(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ BLOCKERS: tuple[str, ...] = (
         AND l.run_id IS DISTINCT FROM :run AND (l.source_id IN (h.source_id, h.other_source_id)
                                                 OR l.other_source_id IN (h.source_id, h.other_source_id))
         GROUP BY l.run_id, h.other_source_id""",
-    f"""SELECT format('%s of the detections that it gave to source %s belong to others now', count(*), {TAKER})
+    f"""SELECT format('%s of the detections that it gave to source %s belong to others now, by frames placed anew: '
+                      'undo that first', count(*), {TAKER})
         FROM {CHANGES} h CROSS JOIN unnest(h.detections) AS given(id) LEFT JOIN detection d
         ON d.frame_id = given.id >> 20 AND d.detection_id = given.id AND d.cell = (({TAKER}) >> {SERIAL_BITS})::int4
         WHERE d.source_id IS DISTINCT FROM {TAKER} AND NOT EXISTS (SELECT FROM {CHANGES} l

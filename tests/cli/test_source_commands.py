@@ -99,8 +99,8 @@ def test_splits_by_frames_time_and_detections(run, made):
     ("words", "code", "told"),
     [
         (["source", "show", "77"], 5, "no source 77"),
-        (["source", "show", "abc"], 2, "no id of a source"),
-        (["source", "show", "1", "2", "3"], 2, "give an ID, or RA DEC"),
+        (["source", "show", "No", "Such", "Star"], 5, "No Such Star"),
+        (["source", "show", "1.5"], 2, "is one coordinate"),
         (["source", "show", "1.0", "-2.0"], 5, "no source within"),
         (["source", "merge", "77", "78"], 5, "no source 77"),
         (["source", "split", "77"], 2, "split by one of"),
