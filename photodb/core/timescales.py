@@ -79,3 +79,13 @@ def sure_until() -> float:
 def read_leap_seconds(table: NDArray[Any]) -> None:
     """Add the leap seconds of a newer table (astropy's LeapSeconds) to ERFA's, and take over when it ends."""
     erfa.leap_seconds.update(table)
+
+
+def night_of(mjd: float, longitude: float) -> int:
+    """Return the number of a night: the MJD, counted in local mean time, of the noon that began it.
+
+    Parameters
+    ----------
+    mjd : MJD UTC; longitude : deg, east positive. Nights on both sides of the date line are a number apart.
+    """
+    return int(np.floor(mjd + longitude / 360.0 - 0.5))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.core.ephemeris import airmass, altitude_of
+from photodb.core.timescales import night_of
+from photodb.images.headers import CameraDescription
 from photodb.images.pipeline import FrameResult
 from photodb.storage.frames import NUMBER_BITS
 from photodb.storage.registrations import numbers_of
@@ -16,7 +18,7 @@ from photodb.storage.registrations import numbers_of
 from .align import Alignment
 from .associate import Association
 from .cameras import Cameras
-from .doubts import doubts_of
+from .doubts import doubts_of, offset_of
 from .framestars import FrameStars
 from .place import Placement
 
@@ -64,7 +66,7 @@ def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: i
         "camera_id": cameras.camera_ids[result.camera], "object": exposure.object,
         "mjd": exposure.mjd, "mjd_start": exposure.mjd_start, "exptime": exposure.exptime,
         "mjd_tdb": place.mjd_tdb, "earth_x": x, "earth_y": y, "earth_z": z,
-        "night": _night(exposure.mjd, cameras.descriptions[result.camera].longitude),
+        "night": night_of(exposure.mjd, longitude_of(cameras.descriptions[result.camera])),
         "sun_altitude": place.sun_altitude, "nx": result.nx, "ny": result.ny,
         "background": result.background, "data_min": result.quality.data_min, "data_max": result.quality.data_max,
         "dynamic_range": result.quality.dynamic_range, "nonuniformity": result.quality.nonuniformity,
@@ -73,9 +75,9 @@ def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: i
     }  # fmt: skip
 
 
-def _night(mjd: float, longitude: float | None) -> int:
-    """Return the MJD of the local noon that began the night; UTC's noon without a longitude."""
-    return int(np.floor(mjd + (longitude or 0.0) / 360.0 - 0.5))
+def longitude_of(d: CameraDescription) -> float:
+    """Return a camera's longitude (deg) for its nights: where it is not told, that of its clock's zone."""
+    return offset_of(d) * 15.0 if d.longitude is None else d.longitude
 
 
 def measured_values(result: FrameResult) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photodb.core import timescales
+from photodb.core.ephemeris import sun_altitudes
 from photodb.images.earthrotation import leap_seconds_until
 
 iers.conf.auto_download = False
@@ -49,3 +50,22 @@ def test_far_years_warn_nobody():
 def test_the_table_tells_its_end():
     assert leap_seconds_until() == timescales.sure_until() > Time("2026-06-28").mjd
     assert timescales.sure_until() == iers.LeapSeconds.from_iers_leap_seconds().expires.mjd
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-60, 60), st.floats(-180, 180), st.integers(44000, 62000))
+def test_no_night_is_split_at_any_site(latitude, longitude, day):
+    """From noon to noon of mean local time, the times with the sun down are one night, whatever UTC's midnight does."""
+    noon = day + 0.5 - longitude / 360
+    mjd = noon + np.arange(-1.0, 2.0, 0.01)
+    dark = mjd[sun_altitudes(mjd, latitude, longitude) < -0.3]
+    starts = np.flatnonzero(np.diff(dark, prepend=-1.0) > 0.05)
+    for one in np.split(dark, starts[1:]):
+        assert len({timescales.night_of(t, longitude) for t in one}) == 1
+    assert timescales.night_of(noon + 0.25, longitude) == day
+
+
+def test_nights_at_the_date_line():
+    assert timescales.night_of(60000.0, 180.0) == timescales.night_of(60000.0, -180.0) + 1
+    hawaii = [timescales.night_of(mjd, -156.26) for mjd in (60000.21, 60000.5, 60000.6501)]  # 19:00 to 05:30
+    assert hawaii == [59999] * 3
