@@ -14,6 +14,7 @@ from photodb.core.audit import BandAudit, PairAudit, Thresholds
 from photodb.core.auditmap import FieldMap, field_map
 from photodb.core.auditstars import MIN_SOURCES, CommonStars, compare_stars
 from photodb.core.bands import band_order
+from photodb.core.robustfit import robust_mean
 from photodb.core.terms import scale_pixels
 from photodb.errors import NothingMatched
 from photodb.storage import audits, lightcurves, solutions
@@ -21,6 +22,7 @@ from photodb.storage.engine import Connection, Database
 
 from .auditcolours import NONE, Colours, catalogue_colours, own_colours
 from .auditplaces import SidePlaces, compare_sides, read_places
+from .auditraw import read_raw_means
 from .auditread import Means, Sides, common_bands, common_stars, read_means
 from .auditwhy import nothing_in_common
 from .figures import band_id
@@ -48,7 +50,7 @@ class AuditSettings:
 class AuditReport:
     """What was found, pair by pair."""
 
-    solution_id: int  # -1 without a solution: positions only
+    solution_id: int  # -1 without a solution: instrumental magnitudes
     pairs: tuple[PairAudit, ...]
     notes: tuple[str, ...]
 
@@ -57,6 +59,7 @@ class AuditReport:
 class _Read:
     """What was read once for all pairs."""
 
+    instrumental: bool  # whether there was no solution
     sides: Sides
     means: Means
     mags: NDArray
@@ -95,7 +98,11 @@ def _solution(conn: Connection, solution_id: int | None) -> int:
 
 def _notes(solution_id: int) -> Iterator[str]:
     if solution_id < 0:
-        yield "no solution is published: only positions are compared; run 'photodb solve' for magnitudes"
+        yield (
+            "no solution is published: instrumental magnitudes are compared, frames brought together by their medians. "
+            "Their offset (raw_offset) is arbitrary and taken off; slopes and positions hold; nights and maps need "
+            "'photodb solve'"
+        )
 
 
 def read_sides(conn: Connection, solution_id: int, settings: AuditSettings) -> Sides:
@@ -140,12 +147,17 @@ def _read(conn: Connection, solution_id: int, sides: Sides, settings: AuditSetti
     chosen = band_id(conn, settings.band)
     bands = solutions.names(conn, "band")
     mags = audits.source_mags(conn, solution_id)
-    means = read_means(conn, solution_id, mags, sides, chosen)
+    if solution_id < 0:
+        means = read_raw_means(conn, sides, chosen)
+    else:
+        means = read_means(conn, solution_id, mags, sides, chosen)
     n_points = int(mags["n_obs"].sum())
     maps = audits.map_points(conn, solution_id, MAP_ERROR, n_points, MAX_MAP_POINTS)
     places = read_places(conn, sides)
     colours = _colours(conn, mags, means, places.places, bands, sides, settings)
-    return _Read(sides, means, mags, maps, places, colours, bands, solutions.names(conn, "camera"))
+    return _Read(
+        solution_id < 0, sides, means, mags, maps, places, colours, bands, solutions.names(conn, "camera")
+    )
 
 
 def _colours(
@@ -183,6 +195,8 @@ def _audit_pair(read: _Read, a: int, b: int, settings: AuditSettings) -> PairAud
     bands: list[BandAudit] = []
     notes: list[str] = []
     for number, of_a, of_b in common_bands(read.means.rows, a, b):
+        if read.instrumental:
+            _take_offset(of_a, of_b)
         stars = common_stars(of_a, of_b, read.colours.get(number, NONE).of(of_a["source_id"]))
         bands.append(_audit_band(read, number, a, b, stars, of_a, of_b, settings))
         notes += _band_notes(read, number, a, b, bands[-1], names)
@@ -193,6 +207,13 @@ def _audit_pair(read: _Read, a: int, b: int, settings: AuditSettings) -> PairAud
     order = band_order(band.band for band in bands)
     bands.sort(key=lambda band: order.index(band.band))
     return PairAudit(*names, tuple(bands), places, place, finest, tuple(notes))
+
+
+def _take_offset(of_a: NDArray, of_b: NDArray) -> None:
+    """Bring instrumental magnitudes of A to those of B, as a zero point would."""
+    mean = robust_mean(of_a["mag"] - of_b["mag"], np.hypot(of_a["err"], of_b["err"])).coefficients[0]
+    of_a["zero_point"], of_b["zero_point"] = -np.nan_to_num(mean), 0.0
+    of_a["mag"] += of_a["zero_point"]
 
 
 def _audit_band(
@@ -211,7 +232,7 @@ def _audit_band(
     common = sum(auditdrift.mean_variance(side) for side in shifts)
     found = compare_stars(stars, common, settings.min_sources)
     nights, drift = auditdrift.by_night(shifts[0], shifts[1], found.offset)
-    raw = float(np.median(stars.difference - (of_a["zero_point"] - of_b["zero_point"])))
+    raw = found.offset - float(np.median(of_a["zero_point"] - of_b["zero_point"]))
     zero = [_zero_points(frames[chosen], nights.night) for chosen in mine]
     raw_nights = np.asarray(nights.offset - (zero[0] - zero[1]), np.float64)
     maps = _maps(read, number, (a, b), stars)
@@ -273,7 +294,7 @@ def _band_notes(
     components = [
         set(frames["component"][inside & (read.sides.of_frame == side)].tolist()) for side in (a, b)
     ]
-    if not components[0] & components[1]:
+    if not read.instrumental and not components[0] & components[1]:
         yield (
             f"{what}: no component of the solution holds both: their zero points are independent, and the offset is "
             "arbitrary; slopes and maps hold"

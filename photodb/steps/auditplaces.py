@@ -55,7 +55,7 @@ def read_places(conn: Connection, sides: Sides) -> SidePlaces:
     known = audits.places(conn)
     shape = len(sides.names), len(known)
     sums, n = np.zeros((3, *shape)), np.zeros(shape, np.int32)
-    chosen = _thinned(sides, _placed_frames(sides))
+    chosen = thinned(sides, _placed_frames(sides))
     for block in audits.detection_blocks(conn, sides.frames[chosen]):
         row, frame, east, north, weight = _offsets(block, known, sides)
         flat = sides.of_frame[frame] * shape[1] + row
@@ -78,7 +78,7 @@ def _placed_frames(sides: Sides) -> NDArray[np.bool_]:
     return np.asarray(placed | ~whole[sides.of_frame])
 
 
-def _thinned(sides: Sides, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def thinned(sides: Sides, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Take every so-many-th frame of a side that has more detections than are averaged."""
     kept = chosen.copy()
     for side in range(len(sides.names)):

@@ -93,11 +93,12 @@ def read_means(conn: Connection, solution_id: int, mags: NDArray, sides: Sides, 
     sums = FrameSums(np.zeros(n_frames, np.int64), np.zeros((6, n_frames)))
     found = [np.empty(0, MEAN_DTYPE)]
     for points in audits.point_blocks(conn, solution_id, mags):
-        found.append(_block_means(points, sides, band_id, sums))
+        found.append(block_means(points, sides, band_id, sums))
     return Means(np.concatenate(found), sums)
 
 
-def _block_means(points: NDArray, sides: Sides, band_id: int | None, sums: FrameSums) -> NDArray:
+def block_means(points: NDArray, sides: Sides, band_id: int | None, sums: FrameSums) -> NDArray:
+    """Average points, which hold all of a source, to rows of MEAN_DTYPE; add what frames have in common to `sums`."""
     frame = np.searchsorted(sides.frames["frame_id"], points["frame_id"])
     known = sides.frames["frame_id"][np.minimum(frame, len(sides.frames) - 1)] == points["frame_id"]
     known &= (band_id is None) | (points["band_id"] == band_id)

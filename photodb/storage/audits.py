@@ -104,6 +104,12 @@ SELECT source_id, frame_id, ra, dec, sqrt((x_err * x_err + y_err * y_err) / 2)
 FROM detection WHERE frame_id = ANY(%(frames)s::bigint[]) AND source_id >= 0 AND (flags & {int(BAD)}) = 0
   AND ra < 'NaN' AND dec < 'NaN'
 """
+_RAW = f"""
+SELECT d.source_id, f.band_id, d.frame_id, d.mag, d.mag_err, 0, false
+FROM detection d JOIN frame f ON f.frame_id = d.frame_id
+WHERE d.frame_id = ANY(%(frames)s::bigint[]) AND d.source_id >= 0 AND (d.flags & {int(BAD)}) = 0
+  AND d.mag < 'NaN' AND d.mag_err > 0 AND d.mag_err < 'NaN'
+"""
 _REFERENCES = """
 SELECT s.ra + coalesce(s.pm_ra, 0) * %(years)s / greatest(cos(radians(s.dec)), 1e-6), s.dec + s.pm_dec * %(years)s,
        s.mag, s.mag_err
@@ -164,11 +170,22 @@ def detection_blocks(conn: Connection, chosen: NDArray) -> Iterator[NDArray]:
     ----------
     chosen : rows of FRAME_DTYPE
     """
-    if not len(chosen):
-        return
-    block = np.cumsum(chosen["n_detections"], dtype=np.int64) // POINTS_A_BLOCK
-    for part in np.split(chosen, np.flatnonzero(np.diff(block)) + 1):
+    for part in _parts(chosen):
         yield copy_out(conn, _DETECTIONS, DETECTION_DTYPE, {"frames": part["frame_id"]})
+
+
+def raw_blocks(conn: Connection, chosen: NDArray) -> Iterator[NDArray]:
+    """Yield the same detections with their instrumental magnitudes, POINT_DTYPE."""
+    for part in _parts(chosen):
+        yield copy_out(conn, _RAW, POINT_DTYPE, {"frames": part["frame_id"]})
+
+
+def _parts(chosen: NDArray) -> list[NDArray]:
+    """Split frames into parts of about as many detections as are read at once."""
+    if not len(chosen):
+        return []
+    block = np.cumsum(chosen["n_detections"], dtype=np.int64) // POINTS_A_BLOCK
+    return np.split(chosen, np.flatnonzero(np.diff(block)) + 1)
 
 
 def reference_mags(

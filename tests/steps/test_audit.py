@@ -197,14 +197,25 @@ def test_bands_that_differ_leave_the_positions(database):
     assert row["verdict"] == "agree"
 
 
-def test_without_a_solution_positions_are_compared(database):
-    audit_archive.build(database, Truth(60, 4), 5)
-    with database.begin() as conn:
-        conn.execute(tables.archive.update().values(published_solution_id=None))
+def test_without_a_solution_instrumental_magnitudes_give_their_shape(database):
+    survey = simulate_survey(
+        SurveySettings(n_frames=16, n_stars=300, variables=0.0, coefficient=0.003), seed=18
+    )
+    m = survey.measurements
+    big = survey.frames.camera[m.frame] == 0
+    m.mag[big] += 0.02 * (survey.star_mag[m.star[big]] - 16)
+    survey_archive.fill(database, survey)
     report = audit(database)
+    pair, band = only(report)
     assert report.solution_id == -1
-    assert "run 'photodb solve'" in report.notes[0]
-    assert report.pairs[0].place.n == 60
+    assert "photodb solve" in report.notes[0]
+    assert abs(band.found.by_mag.value - 0.02) < 4 * band.found.by_mag.error < 0.008
+    assert band.raw_offset == pytest.approx(-1.4, abs=0.4)  # of the zero points, less the clouds
+    assert abs(band.found.offset) < 4 * band.found.offset_err
+    assert len(band.nights) == 0
+    assert np.isnan(band.drift.p)
+    assert words(pair, band).startswith("non-linear +0.0")
+    assert len(table(report, "nights")) == len(table(report, "map")) == 0
 
 
 def test_cameras_names_and_what_is_not_there(database):
