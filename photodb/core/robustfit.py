@@ -22,6 +22,8 @@ CAP_MEAN = (
 """Mean of min(z^2, CAP^2) for a normal z."""
 
 MAX_ROUNDS = 50
+CLOSE = 1e-4
+"""Rounds end when no fitted value moves by more than this, in units of the least error."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def robust_fit(
         total, excess = _total_errors(residual, errors, n - k)
         weight = np.sqrt(_tukey(residual / total)) / total
         before, found = found, _least_squares(design * weight[:, None], values * weight)
-        if np.all(np.abs(found - before) <= 1e-9 * np.abs(before) + 1e-13):
+        if np.abs(design @ (found - before)).max() <= CLOSE * total.min():
             break
     residual = values - design @ found
     total, excess = _total_errors(residual, errors, n - k)
@@ -106,7 +108,7 @@ def _total_errors(residual: NDArray, errors: NDArray, dof: int) -> tuple[NDArray
     if spread(0.0) <= CAP_MEAN:
         return errors * max(_capped_scale(residual / errors, dof), 1e-9), 0.0
     low, high = 0.0, float(np.abs(residual).max()) + 1e-12
-    for _ in range(40):
+    for _ in range(30):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if spread(middle) > CAP_MEAN else (low, middle)
     return np.sqrt(errors**2 + high**2), high

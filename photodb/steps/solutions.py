@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photodb.core.groupmeans import group_medians
 from photodb.core.robust import mad_sigma
 from photodb.storage import solutions
 from photodb.storage.engine import Database
@@ -96,12 +97,10 @@ def _spread(pairs: NDArray[Any]) -> dict[str, float | int]:
     difference = pairs["b"] - pairs["a"]
     known = np.isfinite(difference)
     pairs, difference = pairs[known], difference[known]
-    offset = 0.0
     groups = np.unique(pairs[["component_a", "component_b"]], return_inverse=True)[1]
-    for g in range(int(groups.max(initial=-1)) + 1):
-        median = float(np.median(difference[groups == g]))
-        difference[groups == g] -= median
-        offset = max(offset, median, key=abs)
+    medians = group_medians(difference, groups, int(groups.max(initial=-1)) + 1)
+    difference = difference - medians[groups]
+    offset = float(max(medians, key=abs, default=0.0))
     largest = float(np.abs(difference).max(initial=0.0))
     scatter = mad_sigma(difference) if difference.size else 0.0
     return {"n_common": int(difference.size), "offset": offset, "scatter": scatter, "largest": largest}
