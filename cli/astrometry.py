@@ -55,9 +55,10 @@ def solve(
 ) -> int:  # fmt: skip
     """Place frames of the archive anew, by their stored stars; their files are not needed.
 
-    For frames that were ingested before a catalogue was loaded: all that no catalogue placed, or those given as ids,
-    ranges of ids or paths. What cannot be placed better keeps its place (exit code 1). 'photodb measure' then measures
-    the frames placed anew at the known places of their stars, which 'photodb run' and 'photodb ingest' do as well.
+    For frames that were ingested before a catalogue was loaded: all that no loaded catalogue placed, or those of them
+    given as ids, ranges of ids or paths. What cannot be placed better keeps its place (exit code 1). 'photodb measure'
+    then measures the frames placed anew at the known places of their stars; 'photodb run' and 'photodb ingest' do so
+    as well.
     """
     from photodb.steps.astrometry import AstrometrySettings, solve_astrometry
     from photodb.steps.judge import FrameFilter

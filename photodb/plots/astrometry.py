@@ -20,8 +20,14 @@ Columns = Mapping[str, NDArray]
 KINDS = ("catalogue", "frames", "header", "approximate", "none")
 CELLS = 8
 """Boxes along each axis of the map of mean residuals."""
-LONGEST = 0.12
+LONGEST = 0.1
 """Length of the longest usual arrow, as a share of the frame."""
+SHORTENED = 2.0
+"""Arrows of more than so many usual lengths are drawn so long, with a ring at their end."""
+FEWEST = 3
+"""Matches that a box of the map needs."""
+KEY_Y = -40
+"""Height of the arrow that tells the scale, points above the panel's foot."""
 USED, CLIPPED = style.colour(0), style.colour(1)
 
 
@@ -41,7 +47,7 @@ def frame_figure(matches: Columns, told: Mapping[str, Any]) -> Figure:
         len(matches["x"]), f"the frame's place ({told['astrometry']}) was found without matching stars"
     )
     share = float(np.clip(told["ny"] / told["nx"], 0.5, 1.6))
-    figure = Figure(figsize=(10.4, 1.4 + 5.2 * max(share, 0.75)), layout="constrained")
+    figure = Figure(figsize=(10.4, 1.1 + 4.5 * max(share, 0.9)), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _arrows(left, matches, told)
@@ -58,40 +64,50 @@ def _arrows(axis: Axes, matches: Columns, told: Mapping[str, Any]) -> None:
     length = np.hypot(matches["dx"], matches["dy"])
     used = matches["used"].astype(bool)
     usual = float(np.nanpercentile(length[used] if used.any() else length, 90)) or 0.01
-    factor = LONGEST * max(told["nx"], told["ny"]) / usual
+    factor = min(LONGEST, 1.2 / np.sqrt(len(length))) * max(told["nx"], told["ny"]) / usual
+    shrink = np.minimum(1.0, SHORTENED * usual / np.maximum(length, 1e-9))
     for rows, colour, label in ((~used, CLIPPED, "left out"), (used, USED, "used")):
         if not rows.any():
             continue
-        dx, dy = (factor * matches[name][rows] for name in ("dx", "dy"))
+        dx, dy = (factor * (matches[name] * shrink)[rows] for name in ("dx", "dy"))
         x, y = matches["x"][rows], matches["y"][rows]
         axis.plot(x, y, ".", color=colour, markersize=3, label=f"{label} ({int(rows.sum())})")
-        axis.quiver(
+        drawn = axis.quiver(
             x, y, dx, dy, angles="xy", scale_units="xy", scale=1, color=colour, width=0.0035,
-            headwidth=3.5, headlength=4, headaxislength=3.6, clip_on=True,
+            headwidth=3.5, headlength=4, headaxislength=3.6, clip_on=False, zorder=3,
+        )  # fmt: skip
+        drawn.set_in_layout(False)
+    cut = shrink < 1
+    if cut.any():
+        ends = (matches[v][cut] + factor * (matches[f"d{v}"] * shrink)[cut] for v in ("x", "y"))
+        axis.plot(
+            *ends, "o", markersize=6, markerfacecolor="white", markeredgecolor="black", clip_on=False, zorder=4,
+            label=f"longer: up to {np.nanmax(length):.2g} px",
         )  # fmt: skip
     _scale_arrow(axis, told, factor, usual)
     axis.set(xlim=(-0.5, told["nx"] - 0.5), ylim=(-0.5, told["ny"] - 0.5), xlabel="x (px)", ylabel="y (px)")
-    axis.set_aspect("equal")
+    axis.set_aspect("equal", anchor="N")
     style.legend_above(axis)
 
 
 def _scale_arrow(axis: Axes, told: Mapping[str, Any], factor: float, usual: float) -> None:
-    """Draw an arrow of a round length below the frame's right end, outside of it, and say what it stands for."""
+    """Draw an arrow of a round length below the frame, left of the axis' label, and say what it stands for."""
     step = 10.0 ** np.floor(np.log10(usual))
     size = float(max(m * step for m in (1, 2, 5) if m * step <= usual))
     arcsec = f", {size * told['pixel_scale']:.2g} arcsec" if told.get("pixel_scale") else ""
-    ends = np.array([[0.0, factor * size]]) / told["nx"]
+    long = factor * size / told["nx"]
+    where = ("axes fraction", "axes points")
+    style_of = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.2}
     axis.annotate(
-        "", xy=(ends[0, 1], 1.025), xytext=(ends[0, 0], 1.025), xycoords="axes fraction",
-        arrowprops={"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.2},
-    )  # fmt: skip
-    axis.text(
-        ends[0, 1] + 0.015,
-        1.025,
+        "", xy=(long, KEY_Y), xytext=(0, KEY_Y), xycoords=where, textcoords=where, arrowprops=style_of
+    )
+    axis.annotate(
         f"{size:.2g} px{arcsec}",
-        transform=axis.transAxes,
+        (long + 0.015, KEY_Y),
+        xycoords=where,
         va="center",
         fontsize="small",
+        annotation_clip=False,
     )
 
 
@@ -119,19 +135,20 @@ def _cloud(axis: Axes, matches: Columns, told: Mapping[str, Any]) -> None:
     axis.axhline(0, color=style.GREY, linewidth=0.8)
     axis.axvline(0, color=style.GREY, linewidth=0.8)
     axis.set(xlim=(limit, -limit), ylim=(-limit, limit))
+    axis.locator_params(nbins=5)
     axis.set_xlabel(r"$\Delta$RA cos Dec (arcsec), measured minus catalogue")
     axis.set_ylabel(r"$\Delta$Dec (arcsec)")
-    axis.set_aspect("equal")
+    axis.set_aspect("equal", anchor="N")
     style.legend_above(axis)
 
 
 def frames_figure(frames: Columns, points: Columns) -> Figure:
-    """Draw the residual rms of frames by time, and the mean residuals of each camera over the frame.
+    """Draw the residual rms of frames by time, and the median residuals of each camera over the frame.
 
     Parameters
     ----------
     frames : columns `mjd`, `camera`, `astrometry`, `astrom_rms_arcsec`, (n,) each
-    points : columns `x`, `y` (scaled to [-1, 1]), `dra`, `ddec` (arcsec), `camera`, (m,) each
+    points : columns `x`, `y` (scaled to [-1, 1]), `dx`, `dy` (px), `camera`, (m,) each
 
     Raises
     ------
@@ -179,8 +196,7 @@ def _by_time(axis: Axes, frames: Columns, cameras: list[str], n_without: int) ->
         handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(handles), 5), frameon=False,
         fontsize="small", borderaxespad=0.2, handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip
-    low, high = style.robust_limits(frames["astrom_rms_arcsec"])
-    axis.set_ylim(max(0.0, low - (high - low)), high)
+    axis.set_ylim(0.0, style.robust_limits(frames["astrom_rms_arcsec"])[1])
     axis.set_ylabel("residual rms (arcsec)")
     if n_without:
         told = f"{n_without} frames placed without stars are not drawn"
@@ -189,25 +205,31 @@ def _by_time(axis: Axes, frames: Columns, cameras: list[str], n_without: int) ->
 
 
 def _mean_arrows(axis: Axes, points: Columns, mine: NDArray, camera: str) -> None:
-    """Draw the mean residual in boxes over the frame, in the directions of the sky; east is to the left."""
+    """Draw the median residual in boxes over the detector: what the fits of all frames leave there."""
     style.plain_axes(axis)
     edges = np.linspace(-1, 1, CELLS + 1)
     x, y = points["x"][mine], points["y"][mine]
-    values = [points["dra"][mine], points["ddec"][mine]]
-    east, north = (binned_statistic_2d(x, y, v, "median", bins=[edges, edges]).statistic for v in values)
+    n = binned_statistic_2d(x, y, None, "count", bins=[edges, edges]).statistic
+    dx, dy = (
+        binned_statistic_2d(x, y, points[name][mine], "median", bins=[edges, edges]).statistic
+        for name in ("dx", "dy")
+    )
     middle = (edges[1:] + edges[:-1]) / 2
     gx, gy = np.meshgrid(middle, middle, indexing="ij")
-    length = np.hypot(east, north)
-    known = np.isfinite(length)
-    usual = float(np.nanpercentile(length[known], 90)) if known.any() else 0.0
+    length = np.hypot(dx, dy)
+    known = np.isfinite(length) & (n >= FEWEST)
+    usual = float(np.percentile(length[known], 90)) if known.any() else 0.0
     factor = (2.0 / CELLS) * 0.8 / (usual or 1.0)
+    axis.plot(gx[known], gy[known], ".", color=style.GREY, markersize=2)
     axis.quiver(
-        gx[known], gy[known], -factor * east[known], factor * north[known], length[known], angles="xy",
-        scale_units="xy", scale=1, width=0.008, cmap="viridis", clim=(0, 1.2 * usual or 1.0), pivot="middle",
+        gx[known], gy[known], factor * dx[known], factor * dy[known], angles="xy", scale_units="xy", scale=1,
+        color=USED, width=0.008, headwidth=3.5, headlength=4, headaxislength=3.6,
     )  # fmt: skip
     axis.set_title(f"{camera}: {int(mine.sum())} matches", fontsize="small", loc="left")
-    told = f"arrow of a box's width: {1.25 * usual:.2g} arcsec; up is north, left is east"
-    axis.set_xlabel(f"x, scaled to the frame\n{told}", fontsize="small")
+    axis.set_xlabel(
+        f"x, scaled to the frame\nan arrow of a box's width: {1.25 * usual:.2g} px", fontsize="small"
+    )
     axis.set_ylabel("y, scaled", fontsize="small")
-    axis.set(xlim=(-1, 1), ylim=(-1, 1))
+    axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), xticks=edges[::2], yticks=edges[::2])
+    axis.tick_params(labelsize="small")
     axis.set_aspect("equal")

@@ -92,7 +92,7 @@ def solve_astrometry(
     settings: AstrometrySettings | None = None,
     progress: Progress | None = None,
 ) -> AstrometryReport:
-    """Place stored frames anew: those that no catalogue placed, or with `all` every accepted science frame.
+    """Place stored frames anew: those that no loaded catalogue placed, or with `all` every accepted science frame.
 
     Frames that hang on a reference frame follow when it gets a place. Run again, it changes nothing.
 
@@ -147,10 +147,14 @@ def _todo(db: Database, names: Sequence[str], chosen: FrameFilter, settings: Ast
     found = frame_columns(db, science, columns)
     named = set(find_frames(db, names)) if names else None
     reference = dict(zip(found["frame_id"].tolist(), found["reference_frame_id"].tolist(), strict=True))
+    with db.begin() as conn:
+        anew = frameplaces.by_bright_list(conn)
     wanted = {
         frame_id
         for frame_id, kind, n in zip(*(found[c].tolist() for c in columns[:3]), strict=True)
-        if n > 0 and (settings.all or kind != "catalogue") and (named is None or frame_id in named)
+        if n > 0
+        and (settings.all or kind != "catalogue" or frame_id in anew)
+        and (named is None or frame_id in named)
     }
     if named is not None and not named & reference.keys():
         raise NothingMatched("none of these frames is an accepted science frame; see 'photodb frame list'")

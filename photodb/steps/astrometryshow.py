@@ -106,7 +106,7 @@ def summed_residuals(db: Database, chosen: FrameFilter) -> tuple[Columns, Column
     with db.begin() as conn:
         found = matches.of_frames(conn, frames["frame_id"].tolist())
     found = found[found["used"]]
-    points: Columns = {n: found[n] for n in ("x", "y", "dra", "ddec")}
+    points: Columns = {n: found[n] for n in ("x", "y", "dx", "dy")}
     order = np.argsort(frames["frame_id"])
     at = order[np.searchsorted(frames["frame_id"][order], found["frame_id"])]
     points["camera"] = frames["camera"][at]

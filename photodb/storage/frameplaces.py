@@ -107,6 +107,15 @@ def anchor_at(conn: Connection, frame_id: int, other: int) -> Anchor | None:
     return Anchor(other, row.wcs, row.astrometry, to_anchor, float(np.hypot(mine.rms, its.rms)), n)
 
 
+def by_bright_list(conn: Connection) -> set[int]:
+    """Return the frames that the built-in list placed while the archive has catalogues, which are tried before it."""
+    query = text(
+        "SELECT frame_id FROM frame WHERE astrometry = 'catalogue' AND reference_catalogue_id IS NULL "
+        "AND EXISTS (SELECT FROM reference_catalogue)"
+    )
+    return set(conn.scalars(query))
+
+
 def followers(conn: Connection, frame_id: int) -> list[int]:
     """List the accepted frames that no catalogue placed and that are registered with a frame, by time."""
     query = text(

@@ -18,9 +18,7 @@ MATCH = np.dtype(
         ("reference_star_id", "i8"), ("reference_detection_id", "i8"), ("gaia_source_id", "i8"),
     ]
 )  # fmt: skip
-RESIDUAL = np.dtype(
-    [("frame_id", "i8"), ("x", "f8"), ("y", "f8"), ("dra", "f8"), ("ddec", "f8"), ("used", "?")]
-)
+RESIDUAL = np.dtype([("frame_id", "i8"), ("x", "f8"), ("y", "f8"), ("dx", "f8"), ("dy", "f8"), ("used", "?")])
 
 _OF_FRAME = """
 SELECT m.detection_id & 1048575, d.x, d.y, d.ra, d.dec, d.mag, m.dx, m.dy, m.dra, m.ddec, m.used, d.source_id,
@@ -29,9 +27,9 @@ FROM astrometric_match m JOIN detection d USING (frame_id, cell, detection_id)
 WHERE m.frame_id = %s ORDER BY m.detection_id
 """
 _OF_FRAMES = """
-SELECT m.frame_id, 2 * (d.x + 0.5) / f.nx - 1, 2 * (d.y + 0.5) / f.ny - 1, m.dra, m.ddec, m.used
+SELECT m.frame_id, 2 * (d.x + 0.5) / f.nx - 1, 2 * (d.y + 0.5) / f.ny - 1, m.dx, m.dy, m.used
 FROM astrometric_match m JOIN detection d USING (frame_id, cell, detection_id) JOIN frame f USING (frame_id)
-WHERE m.frame_id = ANY(%s) AND m.dra <> 'NaN' ORDER BY m.frame_id, m.detection_id
+WHERE m.frame_id = ANY(%s) ORDER BY m.frame_id, m.detection_id
 """
 
 
@@ -41,7 +39,7 @@ def of_frame(conn: Connection, frame_id: int) -> NDArray:
 
 
 def of_frames(conn: Connection, frame_ids: Sequence[int]) -> NDArray:
-    """Return place (scaled to [-1, 1]) and residual (arcsec) of the matches of frames (rows of `RESIDUAL`)."""
+    """Return place (scaled to [-1, 1]) and residual (px) of the matches of frames (rows of `RESIDUAL`)."""
     return bulk.copy_out(conn, _OF_FRAMES, RESIDUAL, (list(frame_ids),))
 
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from photodb.steps.ask import light_curve
-from photodb.steps.ingest import IngestSettings
+from photodb.steps.astrometry import solve_astrometry
+from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.judge import FrameFilter
 from photodb.steps.limits import SHIFT, Limits, ShiftLimits
 from photodb.steps.refcat import load_refcat
@@ -70,3 +71,27 @@ def test_the_whole_chain(database, data_dir, catalogue, limit_arcsec):
     again = run(database, [folder], RunSettings(ingest=IngestSettings()))
     assert again.idle and again.ingest.n_known == 142
     assert not verify_archive(database, deep=True).problems
+
+
+def test_placed_by_a_catalogue_that_came_later(database, data_dir):
+    """The built-in list of bright stars places the frames first; a deeper catalogue puts the target within 1 arcsec."""
+    files = sorted(data_dir("hatp32").glob("*"))[:6]
+    report = ingest(database, files, IngestSettings(jobs=0))
+    assert report.n_accepted == len(files)
+    load_refcat(database, data_dir("hatp32_refcat.csv"), "tycho")
+    solved = solve_astrometry(database)
+    assert (solved.n_placed, solved.failed) == (len(files), [])
+    with database.begin() as conn:
+        frames = conn.execute(text("SELECT reference_catalogue_id, pixel_scale, astrom_rms FROM frame")).all()
+        source = conn.execute(
+            text(
+                "SELECT ra, dec FROM source WHERE n_detections > 2 "
+                "ORDER BY abs(dec - :dec) + abs(ra - :ra) * 0.69 LIMIT 1"
+            ),
+            {"ra": RA, "dec": DEC},
+        ).one()
+    assert all(
+        f.reference_catalogue_id and 5.155 < f.pixel_scale < 5.175 and f.astrom_rms < 1.5 for f in frames
+    )
+    assert separation_arcsec(dict(source._mapping)) < 1.0
+    assert solve_astrometry(database).n_frames == 0
