@@ -429,9 +429,12 @@ def _sources() -> None:
         op.add_column('source', sa.Column(name, kind(), server_default=default, nullable=False, comment=comment))
     op.execute(WEIGHTS_FROM_SCATTER)
     op.execute("ALTER TABLE source SET (fillfactor = 50)")
+    fast = sa.text("pm_ra * pm_ra + pm_dec * pm_dec >= 10000")
+    op.create_index('reference_star_fast_idx', 'reference_star', ['healpix'], unique=False, postgresql_where=fast)
 
 
 def _drop_sources() -> None:
+    op.drop_index('reference_star_fast_idx', 'reference_star')
     op.execute("ALTER TABLE source RESET (fillfactor)")
     for name, *_ in reversed(SOURCE_COLUMNS):
         op.drop_column('source', name)

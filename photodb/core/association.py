@@ -69,9 +69,28 @@ def link(found: Places, known: Places, real: NDArray, strong: NDArray, fwhm_arcs
     i, j = _pairs(found, known, real)
     source = np.full(len(found.xy), -1, np.intp)
     source[i] = j
-    founds = real & strong & (source < 0)
+    founds = real & strong & (source < 0) & np.isfinite(found.xy).all(axis=1)
     founds &= ~_crowded(found, real, source >= 0, founds)
     return Links(source, founds, _blended(found, known, source, fwhm_arcsec))
+
+
+def movers(found: NDArray, stars: NDArray, reach: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows of detections and of moving stars that belong together: the nearest within reach, one to one.
+
+    Parameters
+    ----------
+    found : (n, 2), stars : (m, 2) arcsec, one tangent plane; rows that are not finite match nothing.
+    """
+    at: list[int] = []
+    star: list[int] = []
+    for k, place in enumerate(stars):
+        away = np.hypot(*(found - place).T)
+        away[~np.isfinite(away)] = np.inf
+        away[at] = np.inf
+        if len(away) and away.min() <= reach:
+            at.append(int(np.argmin(away)))
+            star.append(k)
+    return np.array(at, np.intp), np.array(star, np.intp)
 
 
 def _pairs(found: Places, known: Places, real: NDArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 from photodb.core import association
 from photodb.core.association import Places, reach_arcsec
 from photodb.core.flags import Flag
-from photodb.core.positions import MEAN, add_detection, at_epoch, error_at, first_means
+from photodb.core.positions import (
+    CATALOGUE_PM_ERR,
+    MEAN,
+    YEAR,
+    add_detection,
+    at_epoch,
+    error_at,
+    first_means,
+)
 from photodb.core.sky import project
-from photodb.storage import sources
+from photodb.storage import refcats, sources
 from photodb.storage.engine import Connection
 from photodb.storage.sourcemeans import SHARPER
 from photodb.storage.sources import SOURCE
@@ -75,17 +83,19 @@ def associate(conn: Connection, run_id: int, sight: Sight, seen: Seen) -> Associ
         conn, seen.ra, seen.dec, sight.centre, margin, sight.field_id if sight.approximate else -1
     )
     real = seen.flags & Flag.COSMIC_RAY == 0
+    places = _seen_places(seen, sight)
     links = association.link(
-        _seen_places(seen, sight), _known_places(known, sight), real, seen.significance >= MIN_NEW_SN,
+        places, _known_places(known, sight), real, seen.significance >= MIN_NEW_SN,
         sight.fwhm * sight.scale,
     )  # fmt: skip
+    motion = _motions(conn, sight, places.xy)
     source_id = np.full(len(seen.ra), -1, np.int64)
     flags = seen.flags | np.where(links.blended, int(Flag.BLEND), 0).astype(np.int32)
     i = np.flatnonzero(links.source >= 0)
     j = links.source[i]
     source_id[i] = known["source_id"][j]
-    sources.update_sources(conn, _moved(known[j], seen, i, flags, sight))
-    new = _founded(seen, links.founds, flags, sight)
+    sources.update_sources(conn, _moved(known[j], seen, i, flags, motion, sight))
+    new = _founded(seen, links.founds, flags, motion, sight)
     source_id[links.founds] = sources.insert_sources(conn, run_id, sight.field_id, new, sight.approximate)
     cell = np.where(source_id < 0, -1, source_id >> SERIAL_BITS)
     flags = flags | np.where(source_id < 0, int(Flag.UNMATCHED), 0).astype(np.int32)
@@ -102,8 +112,9 @@ def _known_places(known: NDArray, sight: Sight) -> Places:
     return Places(xy, error_at(known, sight.mjd), known["mag"].astype(float), known["reach"].astype(float))
 
 
-def _moved(old: NDArray, seen: Seen, rows: NDArray, flags: NDArray, sight: Sight) -> NDArray:
+def _moved(old: NDArray, seen: Seen, rows: NDArray, flags: NDArray, motion: NDArray, sight: Sight) -> NDArray:
     """Return sources as they are with one more detection each."""
+    old = _with_motion(old, motion[rows])
     means = add_detection(old, seen.ra[rows], seen.dec[rows], seen.sigma[rows], sight.mjd)
     new = old.copy()
     for name in MEAN.names or ():
@@ -123,11 +134,30 @@ def mean_mag(old: NDArray, n: NDArray, reach: NDArray, mag: NDArray, new_reach: 
     return np.where(np.isfinite(mag), mixed, old)
 
 
-def _founded(seen: Seen, founds: NDArray, flags: NDArray, sight: Sight) -> NDArray:
+def _founded(seen: Seen, founds: NDArray, flags: NDArray, motion: NDArray, sight: Sight) -> NDArray:
     """Return the rows of new sources."""
     means = first_means(seen.ra[founds], seen.dec[founds], seen.sigma[founds], sight.mjd)
     new = np.zeros(len(means), SOURCE)
     for name in MEAN.names or ():
         new[name] = means[name]
     new["reach"], new["mag"], new["flags"] = sight.reach, seen.mag[founds], flags[founds] & Flag.BLEND
+    return _with_motion(new, motion[founds])
+
+
+def _motions(conn: Connection, sight: Sight, xy: NDArray) -> NDArray[np.float32]:
+    """Return the proper motion (n, 2), mas/yr, that a catalogue tells of each detection; NaN where none does."""
+    motion = np.full((len(xy), 2), np.nan, np.float32)
+    stars = refcats.fast_stars(conn, *sight.centre, 2000.0 + (sight.mjd - 51544.5) / YEAR)
+    there = np.column_stack(project(stars["ra"], stars["dec"], *sight.centre[:2])) * 3600
+    at, star = association.movers(xy, there, sight.reach)
+    motion[at, 0], motion[at, 1] = stars["pm_ra"][star], stars["pm_dec"][star]
+    return motion
+
+
+def _with_motion(rows: NDArray, motion: NDArray) -> NDArray:
+    """Return sources with the proper motions that a catalogue tells."""
+    told = np.isfinite(motion[:, 0])
+    new = rows.copy()
+    new["pm_ra"][told], new["pm_dec"][told] = motion[told].T
+    new["pm_err"][told] = CATALOGUE_PM_ERR
     return new

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select, text
 from photodb.core import sky
 from photodb.core.correction import Correction
 from photodb.storage import bulk
+from photodb.storage.bulkupdate import fetch_columns
 from photodb.storage.tables import reference_catalogue
 
 STAR = np.dtype(
@@ -95,6 +96,35 @@ def stars_in_cone(
     years = (epoch - catalogue.epoch) / 3.6e6
     rows["ra"], rows["dec"] = sky.deproject(
         rows["pm_ra"] * years + east / 3600, rows["pm_dec"] * years + north / 3600, rows["ra"], rows["dec"]
+    )
+    return rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
+
+
+FAST_MAS_YR = 100.0
+"""Proper motion from which on a source is given that of the catalogue; an index holds these stars."""
+FARTHEST_DEG = 0.15
+"""How far a star may have moved since its catalogue's epoch: 10 arcsec a year, 50 years."""
+
+FAST = """
+SELECT s.ra, s.dec, s.pm_ra, s.pm_dec, c.epoch
+FROM unnest(%s::int8[], %s::int8[]) AS r(lo, hi),
+LATERAL (SELECT * FROM reference_star WHERE healpix >= r.lo AND healpix < r.hi
+         AND pm_ra * pm_ra + pm_dec * pm_dec >= 10000 OFFSET 0) AS s
+JOIN reference_catalogue c USING (reference_catalogue_id) ORDER BY c.priority DESC, s.reference_star_id
+"""
+FAST_STAR = np.dtype([("ra", "f8"), ("dec", "f8"), ("pm_ra", "f4"), ("pm_dec", "f4"), ("epoch", "f4")])
+
+
+def fast_stars(conn: Connection, ra: float, dec: float, radius_deg: float, epoch: float) -> NDArray:
+    """Return the stars (rows of `FAST_STAR`) of all catalogues that move by `FAST_MAS_YR` or more, where they are then.
+
+    Those of the catalogue of the highest priority come first. Corrections of catalogues are not applied.
+    """
+    lo, hi = sky.cone_ranges(ra, dec, radius_deg + FARTHEST_DEG)
+    rows = fetch_columns(conn, FAST, FAST_STAR, (lo, hi))
+    years = (epoch - rows["epoch"].astype(float)) / 3.6e6
+    rows["ra"], rows["dec"] = sky.deproject(
+        rows["pm_ra"] * years, rows["pm_dec"] * years, rows["ra"], rows["dec"]
     )
     return rows[sky.separation_deg(ra, dec, rows["ra"], rows["dec"]) <= radius_deg]
 

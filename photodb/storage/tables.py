@@ -261,6 +261,11 @@ reference_star = Table(
     ),
     _col("mag_err", ARRAY(REAL), "mag", "their errors; NaN if none", nullable=False),
     Index("reference_star_healpix_idx", "healpix"),
+    Index(
+        "reference_star_fast_idx",
+        "healpix",
+        postgresql_where=text("pm_ra * pm_ra + pm_dec * pm_dec >= 10000"),
+    ),
     Index("reference_star_name_idx", "name"),
     comment="One star of a reference catalogue.",
 )

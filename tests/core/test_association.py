@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photodb.core.association import Places, link, reach_arcsec
+from photodb.core.association import Places, link, movers, reach_arcsec
+from photodb.core.positions import add_detection, at_epoch, first_means
+from photodb.core.sky import deproject, project, separation_deg
 
 SCALE, FWHM = 1.0, 3.0
 REACH = reach_arcsec(SCALE, FWHM)
@@ -89,6 +91,13 @@ def test_empty_and_unknown_places():
     assert linked(places([[0, 0]]), places([[np.nan, np.nan]])).source.tolist() == [-1]
 
 
+def test_movers_are_the_nearest_one_to_one():
+    found = np.array([[0.0, 0.0], [1.0, 0.0], [np.nan, 0.0], [50.0, 0.0]])
+    at, star = movers(found, np.array([[0.4, 0.0], [0.5, 0.1], [20.0, 0.0]]), 1.6)
+    assert (at.tolist(), star.tolist()) == ([0, 1], [0, 1])
+    assert [len(v) for v in movers(found[:0], found[:1], 1.0)] == [0, 0]
+
+
 def brute_force(found, known):
     """Link by looking at all pairs, the nearest first."""
     distance = np.hypot(*(found.xy[:, None, :] - known.xy[None, :, :]).transpose(2, 0, 1))
@@ -119,3 +128,25 @@ def test_links_are_those_of_brute_force(n, m, seed):
     if len(founders) > 1:
         apart = np.hypot(*(founders[:, None] - founders[None]).transpose(2, 0, 1))
         assert apart[np.triu_indices(len(founders), 1)].min() > REACH
+
+
+@pytest.mark.parametrize(
+    "centre", [(0.0, 0.0), (360 - 1e-9, 60.0), (123.0, 90.0), (321.0, -90.0), (0.0, -89.9)]
+)
+def test_no_star_of_ten_thousand_is_lost_at_ra_0_or_a_pole(centre):
+    """Stars over a 2 deg field, seen again with errors of .1 arcsec, at places that are read back from ra and dec."""
+    rng = np.random.default_rng()
+    grid = np.stack(np.meshgrid(np.arange(50), np.arange(40)), -1).reshape(-1, 2) * 0.04 - 1.0
+    plane = grid + rng.uniform(-0.01, 0.01, grid.shape)
+    ra, dec = deproject(*plane.T, *centre)
+    means = first_means(ra, dec, np.full(len(ra), 0.1), 60000.0)
+    for k in range(5):
+        noise = rng.normal(0, 0.1 / 3600, plane.shape)
+        ra, dec = deproject(*(plane + noise).T, *centre)
+        there = np.column_stack(project(*at_epoch(means, 60000.0 + k), *centre)) * 3600
+        here = np.column_stack(project(ra, dec, *centre)) * 3600
+        links = linked(places(here, 0.1), places(there, means["position_err"]))
+        assert (links.source == np.arange(len(plane))).all()
+        means = add_detection(means, ra, dec, np.full(len(ra), 0.1), 60000.0 + k)
+    away = separation_deg(means["ra"], means["dec"], *deproject(*plane.T, *centre)) * 3600
+    assert np.sqrt(np.mean(away**2) / 2) < 1.1 * 0.1 / np.sqrt(6)
