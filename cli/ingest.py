@@ -62,6 +62,17 @@ SHARED = (
         help="Column map for star lists that are not in photodb's layout (docs/star-lists.md); may be repeated.",
     ),
     click.option(
+        "--blind",
+        type=click.Choice(["solve-field"]),
+        help="Program of astrometry.net to ask for frames that no catalogue places (docs/astrometry.md).",
+    ),
+    click.option(
+        "--blind-config",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Its configuration file, which names its index files; default: its own.",
+    ),
+    click.option(
         "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
     ),
     *AREA_OPTIONS,
@@ -91,7 +102,7 @@ def ingest(
     db: Database, paths: tuple[Path, ...], camera: str | None, jobs: int | None,
     center: tuple[float, float] | None, scale: float | None, max_stars: int, threshold: float,
     psf: str | None, box: tuple[int, int, int, int] | None, masks: tuple[tuple[int, int, int, int], ...],
-    list_maps: tuple[str, ...], retry: bool, dry_run: bool,
+    list_maps: tuple[str, ...], blind: str | None, blind_config: str | None, retry: bool, dry_run: bool,
 ) -> int:  # fmt: skip
     """Read frames or star lists (files or folders): measure, register, place on the sky, associate with sources, store.
 
@@ -103,7 +114,8 @@ def ingest(
 
     settings = IngestSettings(
         max_stars=max_stars, threshold=threshold, box=box, masks=masks, camera=camera, center=center,
-        scale=scale, jobs=jobs, psf=psf, list_maps=list_maps, retry=retry, dry_run=dry_run,
+        scale=scale, jobs=jobs, psf=psf, list_maps=list_maps, blind=blind,
+        blind_config=blind_config, retry=retry, dry_run=dry_run,
     )  # fmt: skip
     report = step(db, paths, settings, TerminalProgress())
     if dry_run:

@@ -54,7 +54,7 @@ class SolveField:
     config: Path | None = (
         None  # of the engine, which names the folders of index files; None: the program's own
     )
-    seconds: float = 60.0  # of CPU that a frame may take
+    seconds: float = 30.0  # of CPU that a frame may take
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:

@@ -19,6 +19,7 @@ from photodb.images.listmaptoml import load_list_map
 from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, failure_of
 from photodb.images.quality import Areas, Box
 from photodb.images.rawfiles import tell_raw_files
+from photodb.images.solvefield import PROGRAM, SolveField
 from photodb.images.starlists import could_be_list, measure_any, scan_any
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
@@ -50,6 +51,8 @@ class IngestSettings:
     scale: float | None = None  # arcsec/px
     jobs: int | None = None  # worker processes; None: one a core, 0: none
     list_maps: tuple[str, ...] = ()  # files of column maps for star lists
+    blind: str | None = None  # solve-field: what is asked for frames that no catalogue places
+    blind_config: str | None = None  # its configuration file
     retry: bool = False  # try frames again that were rejected before they were measured
     dry_run: bool = False
 
@@ -62,7 +65,16 @@ class IngestSettings:
             raise UsageError(f"scale {self.scale} arcsec/px: {SCALES[0]} to {SCALES[1]} believed")
         if self.center is not None and not (0 <= self.center[0] <= 360 and -90 <= self.center[1] <= 90):
             raise UsageError(f"center {self.center}: RA 0 to 360 and Dec -90 to 90 degrees needed")
+        if self.blind not in (None, PROGRAM):
+            raise UsageError(f"blind {self.blind!r}: {PROGRAM} is the only program known")
+        if self.blind_config and not self.blind:
+            raise UsageError(f"a configuration file ({self.blind_config}) needs --blind {PROGRAM}")
         Areas(self.box, self.masks)  # refuses what holds no pixel
+
+    @property
+    def solver(self) -> SolveField | None:
+        """The program that is asked for frames that no catalogue places, if one was wanted."""
+        return SolveField(Path(self.blind_config) if self.blind_config else None) if self.blind else None
 
 
 @dataclass
@@ -132,6 +144,7 @@ def ingest(
     Raises
     ------
     UsageError : a path does not exist, the camera named is unknown, or a setting makes no sense.
+    ConfigurationError : the program named by `blind` is missing, or its configuration.
     NothingMatched : there is no file to read.
     StorageError : the database cannot be reached or written; what was committed stays.
     """
@@ -139,6 +152,8 @@ def ingest(
     began = time.perf_counter()
     report = IngestReport()
     maps = [load_list_map(Path(file)) for file in settings.list_maps]
+    if settings.solver:
+        settings.solver.check()
     files, ignored = find_files(paths, maps)
     report.n_ignored = len(ignored)
     raw = tell_raw_files(ignored)
@@ -293,7 +308,7 @@ def _measure_and_write(
 ) -> None:  # fmt: skip
     areas = Areas(settings.box, settings.masks)
     pixel = PixelSettings(settings.max_stars, settings.threshold, areas, settings.psf)
-    placer = Placer(settings.center, settings.scale)
+    placer = Placer(settings.center, settings.scale, blind=settings.solver)
     work = functools.partial(measure_any, settings=pixel, scale=settings.scale)
     for result in workers.map(work, scanned, lambda s: failure_of(s, "crashed", CRASH)):
         began = time.perf_counter()

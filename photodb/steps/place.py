@@ -15,6 +15,7 @@ from photodb.core.match import Registration
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
+from photodb.images.solvefield import PROGRAM, SolveField
 from photodb.storage import frames, sources
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
@@ -34,6 +35,7 @@ FEW_STARS = 12
 """Below this many catalogue stars a frame that is registered keeps the reference frame's place instead."""
 MIN_SOURCES = 10
 WIDEST_DEG = 20.0
+SOLVED = ("catalogue", "frames", "header")
 BY_SKY = "shift by the sky: its stars match none of the frames of its field"
 
 
@@ -64,6 +66,7 @@ class Placer:
     scale: float | None = None  # arcsec/px, where neither header nor camera tells
     _aligner: Aligner = field(default_factory=Aligner)
     catalogues: Catalogues = field(default_factory=Catalogues)
+    blind: SolveField | None = None  # asked for frames that no catalogue places
 
     def pointing(self, frame: FrameStars) -> tuple[float, float]:
         """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
@@ -107,6 +110,8 @@ class Placer:
         found = self.by_catalogues(conn, frame, xy, prior, sure, ra, dec)
         if found and found.n_stars < FEW_STARS and sure:
             found = None
+        if found is None and self.blind and not (anchor and anchor.astrometry in SOLVED):
+            found = self._blindly(conn, frame, self.blind)
         if found is None:
             found = self._without_catalogue(conn, frame, xy, reference, alignment, prior, ra, dec)
         return self._in_field(conn, frame, found, alignment)
@@ -164,6 +169,22 @@ class Placer:
                 return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
         return None
 
+    def _blindly(self, conn: Connection, frame: FrameStars, solver: SolveField) -> Placement | None:
+        """Ask a program for the frame's place, then the catalogues there; without one its own stars give the fit."""
+        size = (frame.nx, frame.ny)
+        solved = solver.solve(frame.xy, *size, self.pixel_scale(frame))
+        if solved is None:
+            return None
+        ra, dec = solved.wcs.ra0, solved.wcs.dec0
+        found = self.by_catalogues(conn, frame, frame.xy, solved.wcs, False, ra, dec)
+        fit = None if found else solved.refined(frame.xy, *size, frame.xy_err)
+        if fit:  # the index's stars have no keys in the archive: no matches to keep
+            found = _placed(frame, fit, solved.stars, "catalogue", -1, f"the index files of {PROGRAM}")
+            found = replace(found, fit=None, fit_keys=None)
+        if not found:
+            return None
+        return replace(found, remark="; ".join(filter(None, (found.remark, f"found by {PROGRAM}"))))
+
     def _contradicted(self, conn: Connection, frame: FrameStars) -> str:
         """Say which catalogue speaks against the header's WCS; empty if none does."""
         ra, dec = self.pointing(frame)
@@ -205,8 +226,7 @@ class Placer:
         if alignment:
             # as good as the frame it hangs on, which the archive names; an approximate place stays one
             anchor, link = alignment.anchor[0], alignment.link
-            solved = anchor.astrometry in ("catalogue", "frames", "header")
-            kind = "frames" if solved else anchor.astrometry
+            kind = "frames" if anchor.astrometry in SOLVED else anchor.astrometry
             rms = link.rms * prior.scale_arcsec if prior else float("nan")
             n, source = link.n_used, f"frame {anchor.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
