@@ -14,6 +14,7 @@ from photodb.errors import NothingMatched, UsageError
 from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.measure import MeasureSettings, measure
 from photodb.steps.runs import list_runs, undo_run
+from photodb.steps.sourcechange import SplitRule, merge, split
 from photodb.steps.verify import verify_archive
 from photodb.storage.rowhashes import row_hashes
 from photodb.storage.todo import todo
@@ -223,3 +224,34 @@ def test_measurements_that_came_later_call_for_a_solution(database, filled):
     measure(database, settings=MeasureSettings(missing=True, jobs=0))
     with database.begin() as conn:
         assert todo(conn).solve
+
+
+def measured_frames(db, source):
+    """Return the frames on which a source has a measurement with a flux."""
+    query = "SELECT frame_id FROM forced WHERE source_id = :s AND flux_aperture[4] <> 'NaN' ORDER BY 1"
+    return [row[0] for row in ask(db, query, s=source)]
+
+
+def test_what_is_split_is_measured_where_it_has_no_measurement_and_merged_again_without(database, filled):
+    source = ask(
+        database, "SELECT source_id FROM detection WHERE flags = 0 GROUP BY 1 HAVING count(*) = 4 ORDER BY max(mag)"
+    )[0][0]  # fmt: skip
+    frames = measured_frames(database, source)
+    before = hashes(database)
+    (change,) = split(database, source, SplitRule(frames=(f"{frames[2]}-{frames[3]}",))).changes
+    assert measured_frames(database, source) == frames[:2]
+    assert measured_frames(database, change.source_id) == frames[2:]
+    measure(database, settings=MeasureSettings(missing=True, jobs=0))
+    counts = "SELECT count(*) FROM forced WHERE source_id = :s"
+    assert [ask(database, counts, s=s) for s in (source, change.source_id)] == [[(4,)], [(4,)]]
+    assert verify_archive(database).problems == []
+    split_run, measure_run = (list_runs(database, c)[0]["run_id"] for c in ("source split", "measure"))
+    with pytest.raises(UsageError, match=f"run {measure_run} measured the source {source}"):
+        undo_run(database, split_run)
+    merge(database, source, [change.source_id])
+    assert measured_frames(database, source) == frames
+    assert verify_archive(database).problems == []
+    undo_run(database, list_runs(database, "source merge")[0]["run_id"])
+    undo_run(database, measure_run)
+    undo_run(database, split_run)
+    assert hashes(database) == before
