@@ -10,6 +10,7 @@ import click
 from photodb.errors import NothingMatched
 
 from .common import (
+    POSITIVE,
     SkyCommand,
     dry_run_option,
     format_option,
@@ -20,6 +21,7 @@ from .common import (
     write_report,
     write_table,
 )
+from .lightcurve import table_of
 from .numbers import Finite
 from .position import position_of
 
@@ -107,6 +109,30 @@ def _draw(record: Mapping[str, Any], seen: Mapping[str, Any], path: str) -> Any:
     where = f"RA {record['ra']:.6f} Dec {record['dec']:+.6f}"
     figure = source_figure(points, scatter, record["reach"], f"source {record['source_id']}   {where}")
     return style.save(figure, path)
+
+
+@source.command("list")
+@pass_database
+@click.option("--blend", is_flag=True, help="Only those that are blended with a neighbour on some frame.")
+@click.option("--moving", is_flag=True, help="Only those with a proper motion.")
+@click.option(
+    "--merged", is_flag=True, help="Those that were merged into others, instead of the living ones."
+)
+@click.option(
+    "--min-detections", type=click.IntRange(0), default=0, metavar="N", help="Only those seen so often."
+)
+@click.option("--limit", type=POSITIVE, default=1000, show_default=True)
+@format_option()
+def list_(
+    db: Any, blend: bool, moving: bool, merged: bool, min_detections: int, limit: int, fmt: str
+) -> None:
+    """List sources; 'photodb cone RA DEC RADIUS_DEG' lists those around a place. 'mag' is instrumental."""
+    from photodb.steps.sourceshow import list_sources
+
+    columns = list_sources(db, blend, moving, merged, min_detections, limit)
+    write_table(table_of({name: column[:limit] for name, column in columns.items()}), fmt)
+    if len(columns["source_id"]) > limit:
+        message(f"there are more than {limit}; --limit shows more")
 
 
 @source.command()

@@ -179,6 +179,23 @@ def _neighbours(conn: Connection, row: Mapping[str, Any], fwhm_arcsec: float) ->
     ]  # fmt: skip
 
 
+def list_sources(
+    db: Database, blend: bool = False, moving: bool = False, merged: bool = False, min_detections: int = 0,
+    limit: int = 1000,
+) -> dict[str, NDArray]:  # fmt: skip
+    """Return sources that fit all conditions, columns of `sourceinfo.LISTED`; one more than `limit` if there are more.
+
+    Raises
+    ------
+    NothingMatched : there is none.
+    """
+    with db.begin() as conn:
+        rows = sourceinfo.listed(conn, blend, moving, merged, min_detections, limit + 1)
+    if not len(rows):
+        raise NothingMatched("no source fits; 'photodb source list' without conditions lists all living ones")
+    return {name: rows[name] for name in rows.dtype.names or ()}
+
+
 PAIR_COLUMNS = {
     "keep": "i8", "other": "i8", "separation_arcsec": "f8", "limit_arcsec": "f8", "n_keep": "i8", "n_other": "i8",
     "cameras_keep": "U1", "cameras_other": "U1", "ra": "f8", "dec": "f8",

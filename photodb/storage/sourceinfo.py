@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from photodb.core.flags import Flag
 from photodb.errors import NothingMatched
 from photodb.storage.bulk import copy_out
 from photodb.storage.lightcurves import columns_of
@@ -117,3 +118,28 @@ def frames_of(conn: Connection, source_ids: NDArray[np.integer]) -> NDArray:
         WHERE d.source_id = ANY(%s)
     """
     return copy_out(conn, query, dtype, (source_ids,))
+
+
+LISTED = np.dtype(
+    [
+        ("source_id", "i8"), ("ra", "f8"), ("dec", "f8"), ("position_err", "f4"), ("n_detections", "i4"),
+        ("first_mjd", "f8"), ("last_mjd", "f8"), ("pm_ra", "f4"), ("pm_dec", "f4"), ("mag", "f4"), ("blend", "?"),
+        ("merged_into", "i8"),
+    ]
+)  # fmt: skip
+"""A source in a list; `mag` is instrumental."""
+
+
+def listed(
+    conn: Connection, blend: bool, moving: bool, merged: bool, min_detections: int, limit: int
+) -> NDArray:
+    """Return the sources (rows of `LISTED`) that fit all conditions, by key: living ones, or those that were merged."""
+    query = f"""
+        SELECT source_id, ra, dec, position_err, n_detections, first_mjd, last_mjd, pm_ra, pm_dec, mag,
+               flags & {int(Flag.BLEND)} <> 0, merged_into
+        FROM source WHERE (merged_into >= 0) = %(merged)s AND n_detections >= %(least)s
+          AND (NOT %(blend)s OR flags & {int(Flag.BLEND)} <> 0) AND (NOT %(moving)s OR pm_ra <> 0 OR pm_dec <> 0)
+        ORDER BY source_id LIMIT %(limit)s
+    """
+    chosen = {"merged": merged, "blend": blend, "moving": moving, "least": min_detections, "limit": limit}
+    return copy_out(conn, query, LISTED, chosen)

@@ -14,7 +14,7 @@ TABLE = README[README.index("## Commands") : README.index("### Exit codes")]
 READERS = {
     "doctor", "verify", "frame list", "frame show", "qa plot", "qa list", "qa suggest", "shift plot",
     "solution list", "solution show", "solution diff", "audit", "variables", "period", "lightcurve", "coverage", "cone",
-    "query", "source show", "source history", "source pairs", "astrometry show", "astrometry plot",
+    "query", "source list", "source show", "source history", "source pairs", "astrometry show", "astrometry plot",
     "plot noise", "plot zeropoints", "plot residuals", "plot coverage", "runs list", "runs show",
     "telescope list", "telescope show", "refcat list", "refcat show", "objects list", "objects show", "objects match",
     "calib list", "calib show", "db status", "db url", "db check",
@@ -44,7 +44,7 @@ CONTRACT = {
     "runs": "list show undo",
     "plot": "noise zeropoints residuals coverage",
     "export": "text",
-    "source": "show merge split history pairs",
+    "source": "list show merge split history pairs",
 }
 
 

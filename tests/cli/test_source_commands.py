@@ -135,3 +135,23 @@ def test_show_draws(run, made, tmp_path):
     code, _, err = run("source", "show", int(made.sources[0, 0]), "--plot", tmp_path / "a.png")
     assert code == 0 and "wrote" in err
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_sources_are_listed_by_what_they_are(run, made):
+    keep, other = map(int, made.sources[0])
+    run("source", "merge", keep, other)
+
+    def listed(*words):
+        code, out, err = run("source", "list", *words, "--format", "json")
+        assert code == 0, err
+        return {row["source_id"] for row in json.loads(out)["rows"]}, err
+
+    everything = set(made.sources.ravel().tolist())
+    assert listed()[0] == everything - {other}
+    assert listed("--merged")[0] == {other}
+    assert listed("--min-detections", 5)[0] <= everything - {other}
+    assert listed("--limit", 1) == (
+        {min(everything - {other})},
+        "there are more than 1; --limit shows more\n",
+    )
+    assert run("source", "list", "--moving")[0] == 5
