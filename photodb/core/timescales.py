@@ -81,6 +81,11 @@ def read_leap_seconds(table: NDArray[Any]) -> None:
     erfa.leap_seconds.update(table)
 
 
+def ordinal_of(mjd: float) -> int:
+    """Return the proleptic ordinal of a day, as Python's dates count it."""
+    return int(np.floor(mjd)) + ORDINAL_OF_MJD_ZERO
+
+
 def night_of(mjd: float, longitude: float) -> int:
     """Return the number of a night: the MJD, counted in local mean time, of the noon that began it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
-from astropy.time import Time
 from numpy.typing import NDArray
 
 from photodb.core import clock
 from photodb.core.doubts import CLOCK, Doubt, words_of
+from photodb.core.timescales import ordinal_of
 from photodb.images.headers import CameraDescription
 from photodb.storage import doubts, instruments
 from photodb.storage.engine import Database
@@ -35,7 +36,7 @@ class ClockFinding:
     text: str
 
     def __str__(self) -> str:
-        when = ", ".join(Time(night, format="mjd").strftime("%Y-%m-%d") for night in self.nights[:3])
+        when = ", ".join(str(datetime.date.fromordinal(ordinal_of(night))) for night in self.nights[:3])
         more = f" and {len(self.nights) - 3} more" if len(self.nights) > 3 else ""
         nights = "night of" if len(self.nights) == 1 else "nights of"
         return f"camera {self.camera}, {nights} {when}{more} ({self.n_frames} frames): {self.text}"

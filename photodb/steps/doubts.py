@@ -39,7 +39,7 @@ def doubts_of(result: FrameResult, astrometry: str, centre: Centre, d: CameraDes
 
 
 def _unknown_leap_seconds() -> str:
-    last = datetime.date.fromordinal(int(leap_seconds_until()) + timescales.ORDINAL_OF_MJD_ZERO)
+    last = datetime.date.fromordinal(timescales.ordinal_of(leap_seconds_until()))
     return (
         f"leap seconds are known until {last} only: its times may be a second off; 'pip install -U astropy-iers-data', "
         "then ingest it anew"
