@@ -160,5 +160,6 @@ def summary(report: Any) -> str:
     text += f"{report.n_calibration} calibration frames"
     text += f" for {report.n_masters} new masters" if report.n_masters else " set aside"
     text += f", {report.n_known} known; {report.n_detections} detections, {report.n_sources} new sources"
+    text += f" ({report.n_merged} of them one star with another: merged)" if report.n_merged else ""
     text += f", {report.n_forced} measurements at known places"
     return f"{text}, in {report.seconds:.1f} s ({report.n_new / max(report.seconds, 1e-9):.1f} frames/s)"

@@ -247,6 +247,7 @@ def test_dry_run_writes_nothing(database, night):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_twenty_random_moments_equals_undisturbed(server, database, another_database, night):
     """kill -9 of the whole process group at random moments, before, while and after frames are written and measured."""
     ingest(another_database, [night / "frames"], IngestSettings(jobs=2))
