@@ -59,7 +59,7 @@ def _block(part: SubFigure, pair: PairAudit, band: BandAudit | None, limits: Thr
     """Draw one pair in one band."""
     what = f"{pair.a} minus {pair.b}" + (f", band {band.band}" if band else ", positions only")
     text = textwrap.fill(f"{what}: {words(pair, band, limits)}", TITLE_WIDTH)
-    part.suptitle(text, x=0.01, ha="left", fontsize="medium")
+    part.suptitle(text, x=0.01, ha="left", fontsize="medium", parse_math=False)
     axes = part.subplots(2, 3)
     for axis in axes.ravel()[:4]:
         style.plain_axes(axis)
@@ -86,14 +86,14 @@ def _magnitudes(axes: NDArray, band: BandAudit) -> None:
         _against(axes[0], mag[known], (value - less)[known], found.by_mag, found.offset, rest)
     else:
         _against(axes[0], mag, value, found.by_mag, found.offset, label)
-    axes[0].set_xlabel(f"magnitude ({band.band})")
+    axes[0].set_xlabel(f"magnitude ({band.band})", parse_math=False)
     if not known.any():
         _absent(axes[1], "no colours of these sources")
         return
     less = 1000 * found.by_mag.value * (mag - found.by_mag.pivot) if both else np.zeros(len(mag))
     rest = f"{label}, slope taken off" if both else label
     _against(axes[1], colour[known], (value - less)[known], found.by_colour, found.offset, rest)
-    axes[1].set_xlabel(f"colour {band.colour} (mag)")
+    axes[1].set_xlabel(f"colour {band.colour} (mag)", parse_math=False)
 
 
 def _against(axis: Axes, x: NDArray, value: NDArray, slope: Slope, offset: float, label: str) -> None:
@@ -165,7 +165,7 @@ def _maps(part: SubFigure, axes: NDArray, pair: PairAudit, band: BandAudit) -> N
             vmax=limit,
             aspect="equal",
         )
-        axis.set_title(textwrap.shorten(camera, 28, placeholder="..."), fontsize="medium")
+        axis.set_title(textwrap.shorten(camera, 28, placeholder="..."), fontsize="medium", parse_math=False)
         axis.set_xticks([-1, 0, 1])
         axis.set_yticks([-1, 0, 1])
         axis.set_xlabel("x over the detector")

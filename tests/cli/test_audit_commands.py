@@ -1,9 +1,11 @@
 """photodb audit at the command line."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from photodb.cli.run import _next
 from photodb.storage.engine import open_database
 from tests.helpers import audit_archive
 from tests.helpers.audit_archive import Truth
@@ -79,3 +81,10 @@ def test_an_empty_archive(run):
     code, _, err = run("audit")
     assert code == 5
     assert "no accepted frames" in err
+
+
+@pytest.mark.parametrize(("telescopes", "told"), [(["north"], False), (["north", "south"], True)])
+def test_run_points_to_it_where_telescopes_share_a_field(capsys, telescopes, told):
+    solve = SimpleNamespace(components=[{"telescopes": telescopes}])
+    _next(SimpleNamespace(left=object(), why_not_solved="", solve=solve))
+    assert ("photodb audit" in capsys.readouterr().err) == told

@@ -51,7 +51,7 @@ FIGURES = {
     "two bands and another pair": lambda: audit_figure([pair(band(), band(coloured=False)), pair()]),
     "few": lambda: audit_figure([pair(band(4, False, 1), n=2)]),
     "nothing": lambda: audit_figure([pair(band(0, False, 0), n=0)]),
-    "long names": lambda: audit_figure([pair(band(name="a rather long name of a band"))]),
+    "long names": lambda: audit_figure([pair(band(name="a rather long $name of a $band_"))]),
 }
 
 
