@@ -81,6 +81,14 @@ class SkyCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
+online_option = click.option(
+    "--online",
+    type=click.Choice(["simbad", "vsx"]),
+    help="Ask there over the network for a NAME that the archive does not know; the answer is kept.",
+)
+"""--online, for commands that read the words of a position themselves by `position_of`."""
+
+
 def position_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments RA DEC, or the NAME of an object, passed as `ra` and `dec` in degrees; and --online.
 
@@ -101,12 +109,7 @@ def _with_place(function: Callable[..., Any], required: bool) -> Callable[..., A
         return function(database, *args, ra=ra, dec=dec, **options)
 
     argument = click.argument("place", nargs=-1, required=required, metavar="RA DEC | NAME")
-    option = click.option(
-        "--online",
-        type=click.Choice(["simbad", "vsx"]),
-        help="Ask there over the network for a NAME that the archive does not know; the answer is kept.",
-    )
-    return argument(option(wrapper))
+    return argument(online_option(wrapper))
 
 
 def position_of(database: Any, words: Sequence[str], online: str | None = None) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from .common import (
 )
 from .lightcurve import table_of
 from .numbers import Finite
-from .position import position_of
+from .position import online_option, position_of
 
 SOURCE_ID = click.IntRange(0, 2**63 - 1)
 TABLES = {
@@ -47,6 +47,7 @@ def source() -> None:
 @source.command(cls=SkyCommand)
 @pass_database
 @click.argument("place", metavar="ID | RA DEC | NAME", nargs=-1, required=True)
+@online_option
 @click.option(
     "--radius",
     type=Finite(0.0, above=True),
@@ -60,7 +61,9 @@ def source() -> None:
     help="Draw where its detections lie, and when.",
 )
 @format_option()
-def show(db: Any, place: tuple[str, ...], radius: float | None, plot: str | None, fmt: str) -> None:
+def show(
+    db: Any, place: tuple[str, ...], online: str | None, radius: float | None, plot: str | None, fmt: str
+) -> None:
     """Show all that is known of a source: by its ID (also one that was merged into another), or the nearest to a place.
 
     Offsets are against the mean of the detections; magnitudes are those of the published solution, but for 'mag', which
@@ -69,7 +72,7 @@ def show(db: Any, place: tuple[str, ...], radius: float | None, plot: str | None
     from photodb.steps.sourceshow import describe_source
 
     by_id = len(place) == 1 and place[0].isdigit()
-    asked = int(SOURCE_ID(place[0])) if by_id else position_of(db, place)
+    asked = int(SOURCE_ID(place[0])) if by_id else position_of(db, place, online)
     record, seen = describe_source(db, asked, radius)
     if isinstance(asked, int) and asked != record["source_id"]:
         message(f"source {asked} was merged into {record['source_id']}, which this shows")

@@ -83,3 +83,16 @@ def _designation(star: str) -> str:
     if letter is None:
         return star.lstrip("0")
     return WORDS.get(letter["letter"], letter["letter"]) + letter["number"]
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def slips(normal: str) -> list[str]:
+    """Return the normal forms one slip of the pen away: a letter more, less or other, or two swapped."""
+    parts = [(normal[:i], normal[i:]) for i in range(len(normal) + 1)]
+    fewer = {head + tail[1:] for head, tail in parts if tail}
+    swapped = {head + tail[1] + tail[0] + tail[2:] for head, tail in parts if len(tail) > 1}
+    other = {head + letter + tail[1:] for head, tail in parts if tail for letter in LETTERS}
+    more = {head + letter + tail for head, tail in parts for letter in LETTERS}
+    return sorted((fewer | swapped | other | more) - {normal, ""})

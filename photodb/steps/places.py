@@ -110,7 +110,7 @@ def _moved(row: Mapping[str, Any], epoch: float) -> tuple[float, float]:
 def _unknown(conn: Connection, name: str) -> str:
     """Say that nobody knows a name, what it may be meant for, and what to do."""
     normal = normal_name(name)
-    known = knownobjects.names_like(conn, normal[:2]) if normal else {}
+    known = knownobjects.names_near(conn, normal) if normal else {}
     near = [known[n] for n in difflib.get_close_matches(normal, known, n=3, cutoff=0.7)]
     told = [f"the name {name!r} is not known"]
     if near:

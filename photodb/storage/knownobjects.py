@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, text
 
 from photodb.core import sky
-from photodb.core.names import normal_name
+from photodb.core.names import normal_name, slips
 from photodb.storage import bulk
 from photodb.storage.tables import known_catalogue
 
@@ -30,7 +30,9 @@ SELECT o.*, c.name AS catalogue, c.epoch AS position_epoch, n.name AS asked
 FROM known_name n JOIN known_object o USING (known_object_id) JOIN known_catalogue c USING (known_catalogue_id)
 WHERE n.normal = :normal ORDER BY o.known_object_id
 """
-MOST_NEAR = 3000
+MOST_NEAR = 50
+LONGEST = 40
+"""Letters of a name that are looked at for slips."""
 
 
 def list_catalogues(conn: Connection) -> list[RowMapping]:
@@ -119,10 +121,14 @@ def names_of(conn: Connection, key: int) -> list[str]:
     return list(conn.execute(query, {"key": key}).scalars())
 
 
-def names_like(conn: Connection, start: str) -> dict[str, str]:
-    """Return names whose normal form begins so: by their normal form."""
-    query = text("SELECT normal, name FROM known_name WHERE starts_with(normal, :start) LIMIT :most")
-    rows = conn.execute(query, {"start": start, "most": MOST_NEAR})
+def names_near(conn: Connection, normal: str) -> dict[str, str]:
+    """Return names one slip away from a normal form, and its neighbours in the order of names: by normal form."""
+    query = """
+    (SELECT normal, name FROM known_name WHERE normal = ANY(CAST(:slips AS text[])) LIMIT :most)
+    UNION (SELECT normal, name FROM known_name WHERE normal >= :normal ORDER BY normal LIMIT :most)
+    UNION (SELECT normal, name FROM known_name WHERE normal < :normal ORDER BY normal DESC LIMIT :most)
+    """
+    rows = conn.execute(text(query), {"slips": slips(normal[:LONGEST]), "normal": normal, "most": MOST_NEAR})
     return {str(row[0]): str(row[1]) for row in rows}
 
 

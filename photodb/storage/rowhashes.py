@@ -9,6 +9,8 @@ table                         a row is hashed as
 telescope, camera, band,      all columns; a camera by its telescope's name
 reference_catalogue
 reference_star                catalogue's name and all columns
+known_catalogue,              all columns; an object by its catalogue and name
+known_object, known_name
 frame                         `data_hash`, all measured columns, status and reasons; camera, band, catalogue
 by
                               name; the reference frame by its `data_hash`
@@ -89,6 +91,9 @@ STAND_IN = {
     "bias_id": MASTER.format("bias_id"),
     "dark_id": MASTER.format("dark_id"),
     "reference_catalogue_id": NAME.format("reference_catalogue"),
+    "known_catalogue_id": NAME.format("known_catalogue"),
+    "known_object_id": "(SELECT c.name || ':' || k.name FROM known_object k JOIN known_catalogue c "
+    "USING (known_catalogue_id) WHERE k.known_object_id = t.known_object_id)",
     "reference_star_id": "(SELECT content FROM star_content k "
     "WHERE k.reference_star_id = t.reference_star_id)",
     "reference_detection_id": "CASE WHEN t.reference_detection_id < 0 THEN NULL ELSE "
@@ -128,6 +133,9 @@ CONTENT_TABLES: tuple[Table, ...] = (
     tables.band,
     tables.reference_catalogue,
     tables.reference_star,
+    tables.known_catalogue,
+    tables.known_object,
+    tables.known_name,
     tables.master,
     tables.master_frame,
     tables.frame_master,

@@ -91,6 +91,7 @@ def test_every_command_of_a_position_takes_a_name(loaded, filled):
         == loaded("cone", RA, DEC, 0.1, "--format", "csv")[1]
     )
     assert loaded("cone", "AF", "Vel", 0.1)[0] == 0
+    assert loaded("source", "show", "AF Vel", "--format", "json")[0] == 0
     assert loaded("period", "AF Vel", "--format", "csv")[1] == loaded("period", RA, DEC, "--format", "csv")[1]
     assert (
         loaded("coverage", "AF Vel", "--format", "csv")[1]

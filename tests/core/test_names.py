@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photodb.core.names import CONSTELLATIONS, GENITIVES, SHORT, normal_name
+from photodb.core.names import CONSTELLATIONS, GENITIVES, LETTERS, SHORT, normal_name, slips
 
 SAME = (
     ("AF Vel", "V* AF Vel", "af vel", "AF_VEL", "AFVel", "AF  Velorum", " af\u00a0vel "),
@@ -56,3 +56,10 @@ def test_names_of_variables_do_not_meet():
 def test_the_form_is_its_own_form(name):
     once = normal_name(name)
     assert once == once.strip() and " " not in once and "_" not in once
+
+
+def test_slips_are_one_step_away():
+    near = slips("afvel")
+    assert {"afvul", "fvel", "favel", "affvel", "afvel2", "sfvel"} <= set(near)
+    assert "afvel" not in near and "vulaf" not in near
+    assert slips("") == sorted(LETTERS)
