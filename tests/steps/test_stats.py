@@ -139,7 +139,7 @@ def test_periods_by_position_and_by_source(solved):
     assert notes == ()
     assert again["period"][0] == found["period"][0]
     assert again["n_obs"][0] == 60
-    with pytest.raises(NothingMatched, match="no point"):
+    with pytest.raises(NothingMatched, match="there is no source 12345"):
         period_of_source(db, 12345)
 
 
