@@ -1,7 +1,7 @@
 """`python -m benchmarks`: run the short benchmarks that find their data, and print the figures.
 
 The long ones go by name: `python -m benchmarks.bench_night`, `bench_pixels`, `bench_psf`, `bench_reduce`,
-`bench_associate`.
+`bench_associate`, `bench_coverage`.
 """
 
 from __future__ import annotations
