@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from photodb.core import sky
 from photodb.core.pairs import Pairs, near_pairs, one_star_pairs
-from photodb.storage import frames, sourceinfo, sources
+from photodb.storage import frames, sourceids, sourceinfo, sources
 from photodb.storage.engine import Connection, Database
 from photodb.storage.sourcechanges import common_frames, merge_sources
 from photodb.storage.tables import SERIAL_BITS
@@ -54,7 +54,10 @@ def _merge_in_cell(db: Database, run_id: int, cell: int) -> int:
 
 
 def find_doubles(conn: Connection, cell: int) -> tuple[NDArray, Pairs]:
-    """Return the sources in and around a cell, by key, and the pairs among them that are one star."""
+    """Return the sources in and around a cell, by key, and the pairs among them that are one star.
+
+    Those that somebody split stay apart.
+    """
     known = sources.sources_in_ranges(conn, *sky.cell_ranges(cell, LOCK_ORDER, BORDER_ORDER))
     pairs = near_pairs(known["ra"], known["dec"], known["position_err"], known["reach"])
     same_place = known["approximate"][pairs.first] == known["approximate"][pairs.second]
@@ -65,7 +68,9 @@ def find_doubles(conn: Connection, cell: int) -> tuple[NDArray, Pairs]:
     owner = (
         members[np.searchsorted(known["source_id"][members], seen["source_id"])] if len(seen) else members[:0]
     )
-    return known, one_star_pairs(pairs, owner, seen["frame_id"])
+    pairs = one_star_pairs(pairs, owner, seen["frame_id"])
+    split = sourceids.parted(conn, known["source_id"][pairs.first], known["source_id"][pairs.second])
+    return known, pairs.take(~split)
 
 
 def _cells_around(rows: NDArray) -> NDArray[np.int64]:

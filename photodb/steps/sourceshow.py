@@ -206,7 +206,8 @@ def find_pairs(db: Database, radius_arcsec: float | None = None) -> list[Record]
     """Return pairs of sources that may be one star, the nearest first: columns `PAIR_COLUMNS`.
 
     They are nearer than the frames that saw them can tell apart (or than the radius), or than three times their errors,
-    and were never detected on the same frame. The one to keep has more detections.
+    and were never detected on the same frame; those that somebody split are left out. The one to keep has more
+    detections.
     """
     if radius_arcsec is not None and not 0 < radius_arcsec <= 3600:
         raise UsageError(f"--radius {radius_arcsec} arcsec: above 0 and at most 3600")
@@ -224,6 +225,9 @@ def find_pairs(db: Database, radius_arcsec: float | None = None) -> list[Record]
             else members[:0]
         )
         near = pairs.one_star_pairs(near, owner, seen["frame_id"])
+        near = near.take(
+            ~sourceids.parted(conn, rows["source_id"][near.first], rows["source_id"][near.second])
+        )
         names = starlists.camera_names(conn)
     cameras: dict[int, set[str]] = {}
     for source_id, camera_id in np.unique(seen[["source_id", "camera_id"]]).tolist():

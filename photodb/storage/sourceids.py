@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, text
 
 from photodb.errors import NothingMatched
@@ -40,6 +42,19 @@ def members(conn: Connection, source_ids: Iterable[int]) -> dict[int, int]:
     """
     ids = [int(i) for i in source_ids]
     return {int(i): int(root) for i, root in conn.execute(text(query), {"ids": ids})}
+
+
+def parted(conn: Connection, first: NDArray, second: NDArray) -> NDArray[np.bool_]:
+    """Tell which pairs of living sources (ids, (n,) each) somebody split from each other: those stay two."""
+    part = members(conn, np.union1d(first, second).tolist())
+    query = """
+    SELECT source_id, other_source_id FROM source_history
+    WHERE kind = 'split' AND source_id = ANY(:ids) AND other_source_id = ANY(:ids)
+    """
+    rows = conn.execute(text(query), {"ids": list(part)}) if part else ()
+    apart = {frozenset((part[int(a)], part[int(b)])) for a, b in rows}
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    return np.array([frozenset(pair) in apart for pair in pairs], bool)
 
 
 def history(conn: Connection, source_ids: Iterable[int] | None = None) -> list[RowMapping]:
