@@ -196,7 +196,7 @@ def _moved(old: TangentWCS | None, new: TangentWCS, frame: FrameStars) -> NDArra
 def _why(row: Mapping[str, Any], frame: FrameStars) -> str:
     n = len(frame.xy)
     if row["wcs"] is None and not np.isfinite(frame.ra):
-        return "where it points is not known: say --center RA DEC"
+        return "where it points is not known, or its stars match nothing there: say --center RA DEC"
     return f"its {n} stars match no catalogue and no frame that one placed; it keeps its place ({row['astrometry']})"
 
 

@@ -197,14 +197,15 @@ def write_links(conn: Connection, frame_id: int, links: NDArray) -> None:
 def settle_left(conn: Connection, run_id: int, frame_id: int) -> int:
     """Delete the sources that a frame's move left without detections, as measured elsewhere too; return how many.
 
-    One that has magnitudes in a solution stays for its light curve, as merged into the source that took over. Where
-    the last of its detections went is told in `source_history`.
+    One that has magnitudes in a solution, or that others were merged into, stays, as merged into the source that took
+    over. Where the last of its detections went is told in `source_history`.
     """
     left = """
         CREATE TEMP TABLE gone ON COMMIT DROP AS
         SELECT s.cell, s.source_id, coalesce(max(d.source_id), -1) AS taker,
                EXISTS (SELECT FROM source_mag m WHERE m.cell = s.cell AND m.source_id = s.source_id)
-               OR EXISTS (SELECT FROM source_photometry k WHERE k.cell = s.cell AND k.source_id = s.source_id) AS kept
+               OR EXISTS (SELECT FROM source_photometry k WHERE k.cell = s.cell AND k.source_id = s.source_id)
+               OR EXISTS (SELECT FROM source o WHERE o.merged_into = s.source_id AND o.merged_into >= 0) AS kept
         FROM (SELECT l.source_id, l.n - 1 AS number
               FROM frame_place p, unnest(p.source_id) WITH ORDINALITY AS l(source_id, n)
               WHERE p.frame_id = :frame AND p.run_id = :run) AS u
@@ -223,13 +224,6 @@ def settle_left(conn: Connection, run_id: int, frame_id: int) -> int:
     conn.execute(
         text(
             f"UPDATE source s SET merged_into = g.taker FROM gone g WHERE {keys} AND g.kept AND g.taker >= 0"
-        )
-    )
-    # what was merged into one that goes was merged into its taker
-    conn.execute(
-        text(
-            "UPDATE source s SET merged_into = g.taker FROM gone g "
-            "WHERE s.merged_into = g.source_id AND s.merged_into >= 0"
         )
     )
     unmeasured = """

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -206,6 +207,18 @@ def test_what_no_catalogue_covers_keeps_its_place_and_says_why(archive, night, t
     with pytest.raises(UsageError, match="placed frames with its catalogue"):
         solve_astrometry(archive)
         undo_run(archive, ask(archive, "SELECT run_id FROM reference_catalogue WHERE name = 'truth'")[0][0])
+
+
+def test_two_at_once_equal_one(server, approximate, archive):
+    name = server.create(approximate)
+    with server.database(name) as alone:
+        solve_astrometry(alone)
+        expected = hashes(alone, ("detection", "astrometric_match", "source", "field", "frame"))
+    server.drop(name)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: solve_astrometry(archive), range(2)))
+    assert kinds(archive) == {"catalogue": 6} and not problems(archive)
+    assert hashes(archive, tuple(expected)) == expected
 
 
 SCRIPT = """
