@@ -80,7 +80,9 @@ def test_a_catalogue_that_frames_rest_on_stays(database, tmp_path):
             {"k": key},
         )
     assert show_refcat(database, "mine")["n_frames"] == 1
-    with pytest.raises(UsageError, match=r"1 frames were placed with the catalogue 'mine'.*--priority"):
+    with pytest.raises(
+        UsageError, match=r"1 frames were placed with the catalogue 'mine'.*solve --all --refcat"
+    ):
         drop_refcat(database, "mine")
     with pytest.raises(UsageError, match="1 frames were placed"):
         load_refcat(database, write_stars(tmp_path / "b.csv", n=5), "mine", replace_old=True)
