@@ -151,7 +151,7 @@ def _camera_toml(d: CameraDescription) -> str:
     for key in ("pixel_scale", "gain", "read_noise", "saturation", "linear_limit", "soft_bias", "data_section",
                 "overscan_section", "hdu", "checksum", "psf_model", "psf_grid", "aperture", "default_filter",
                 "needs_bias", "needs_dark", "needs_flat", "master_days", "build_masters",
-                "bayer"):  # fmt: skip
+                "shutter_lag", "bayer"):  # fmt: skip
         value = getattr(d, key)
         if value not in (None, ""):
             lines.append(f"{key} = {json.dumps(value)}{'  #' + _how(d, key) if _how(d, key) else ''}")
@@ -161,7 +161,9 @@ def _camera_toml(d: CameraDescription) -> str:
         "",
         "[camera.header]  # which card holds what; a number above holds where its card is not named here",
     ]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(d.header).items() if value != ""]
+    lines += [
+        f"{key} = {json.dumps(value)}" for key, value in asdict(d.header).items() if value not in ("", ())
+    ]
     for title, mapping in (("bands", d.bands), ("kinds", d.kinds)):
         if mapping:
             lines += ["", f"[camera.{title}]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tomllib
 import warnings
 
 import numpy as np
@@ -14,9 +15,10 @@ from sqlalchemy import text
 
 from photodb.core.doubts import Doubt
 from photodb.images.earthrotation import leap_seconds_until, rotation_at
+from photodb.images.headers import from_tables, load_toml
 from photodb.images.times import Rule, read_instant
 from photodb.steps.ingest import IngestSettings, ingest
-from photodb.steps.instruments import add_telescope
+from photodb.steps.instruments import add_telescope, camera_toml
 from photodb.steps.solve import solve
 
 HERE = IngestSettings(jobs=0)
@@ -99,3 +101,16 @@ def test_nothing_is_asked_of_a_network(monkeypatch):
         assert np.isfinite(rotation_at(mjd).ut1_utc)
         for scale in ("tai", "tdb", "ut1", "bjd_tdb"):
             assert np.isfinite(read_instant(["T"], {"T": mjd}, Rule(scale, ra=10.0, dec=10.0)))
+
+
+def test_what_a_description_tells_of_times_is_shown_and_taken_again(database, tmp_path):
+    path = tmp_path / "camera.toml"
+    path.write_text(
+        CAMERA.replace('name = "C1"', 'name = "C1"\nshutter_lag = 0.35')
+        + '[camera.header]\ntime = ["DATE-OBS", "UT"]\ntime_end = "DATE-END"\ndate_refers = "night"\n'
+    )
+    add_telescope(database, path)
+    shown = camera_toml(database, "C1")
+    (made,) = from_tables(tomllib.loads(shown), "shown")
+    assert (made.shutter_lag, made.header.time_end, made.header.date_refers) == (0.35, ("DATE-END",), "night")
+    assert made == load_toml(path)[0]
