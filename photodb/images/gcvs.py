@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .tablefile import TableFile
+from .tablefile import NO_TABLE, TableFile
 from .tabletext import PIECE, opened
 
 LINE = re.compile(r"^\d{6}[A-Za-z ]?\s*\|[^|]{8,14}\|[^|]*\|")
@@ -38,8 +38,11 @@ COLUMNS = (
 
 def is_gcvs(path: Path) -> bool:
     """Tell whether a file has lines as gcvs5.txt and gcvs_cat.txt have them."""
-    with opened(path) as file:
-        return any(LINE.match(line) for line in itertools.islice(file, LOOKED_AT))
+    try:
+        with opened(path) as file:
+            return any(LINE.match(line) for line in itertools.islice(file, LOOKED_AT))
+    except NO_TABLE:
+        return False  # damaged: the reader of tables tells how
 
 
 def open_gcvs(path: Path) -> TableFile:

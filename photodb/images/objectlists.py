@@ -17,7 +17,7 @@ from .cataloguemap import ALIASES, ROLES, CatalogueMap, checked_roles, find_colu
 from .catalogueplaces import ODD, TWICE, Placer, placer
 from .cataloguevalues import numbers, texts
 from .gcvs import is_gcvs, open_gcvs
-from .tablefile import TableFile, open_table
+from .tablefile import TableFile, guarded, open_table
 
 OBJECT = np.dtype(
     [("name", "O"), ("aliases", "O"), ("ra", "f8"), ("dec", "f8"), ("pm_ra", "f4"), ("pm_dec", "f4"),
@@ -198,7 +198,7 @@ def open_objects(
 
 def _open(path: Path, table: int | str | None) -> TableFile:
     if path.is_file() and is_gcvs(path):
-        return open_gcvs(path)
+        return guarded(path, open_gcvs(path))
     file = open_table(path, table, lambda columns: has_positions(columns) or _both(columns) is not None)
     both = None if has_positions(file.columns) else _both(file.columns)
     return file if both is None else _parted(file, both)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import lzma
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -20,8 +23,8 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .tabletext import PIECE, layout, opened, text_pieces
 
-NO_TABLE = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, IORegistryError,
-            ExpatError, struct.error, zlib.error)  # fmt: skip
+NO_TABLE = (OSError, csv.Error, lzma.LZMAError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError,
+            IORegistryError, ExpatError, struct.error, zlib.error, fits.VerifyError)  # fmt: skip
 """What the readers of astropy raise on files that are no tables."""
 
 FRAME_WORDS = ("radesys", "radecsys", "equinox", "epoch", "frame", "coosys")
@@ -60,13 +63,36 @@ def open_table(
         raise UsageError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
     if not path.stat().st_size:
         raise UsageError(f"{path}: the file is empty")
+    with _told(path):
+        file = _opener(path)(path, choice, suits)
+    return guarded(path, file)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell what a reader raises on damage in words, and be silent on what it only warns of."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _opener(path)(path, choice, suits)
+            yield
     except NO_TABLE as error:
         text = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} cannot be read as a table (CSV, ECSV, FITS, VOTable): {text}") from error
+
+
+def guarded(path: Path, file: TableFile) -> TableFile:
+    """Return the same table; damage that shows only as it is read is told in words, too."""
+
+    def pieces(wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+        given = file.pieces(wanted)
+        while True:
+            with _told(path):
+                piece = next(given, None)
+            if piece is None:
+                return
+            yield piece
+
+    return replace(file, pieces=pieces)
 
 
 def _opener(path: Path) -> Callable[..., TableFile]:
