@@ -81,7 +81,7 @@ class StoredPlacer:
                 stars = frameplaces.stored_stars(conn, frame_id)
                 frame = _frame_stars(row, stars)
                 found = self._find(conn, row, frame, by_frames)
-                outcome = _compared(row, frame, found)
+                outcome = _compared(row, frame, found, by_frames)
                 if outcome.change != "placed" or found is None:
                     return outcome
                 if self.dry_run:
@@ -164,9 +164,11 @@ def _remarked(row: Mapping[str, Any], found: Placement) -> Placement:
     return found if of_header else replace(found, remark="")
 
 
-def _compared(row: Mapping[str, Any], frame: FrameStars, found: Placement | None) -> Outcome:
-    """Tell what a new place would change."""
+def _compared(row: Mapping[str, Any], frame: FrameStars, found: Placement | None, by_frames: bool) -> Outcome:
+    """Tell what a new place would change; one by frames is good enough where nothing better is found at last."""
     before, path = row["astrometry"], row["path"]
+    if found is None and by_frames and before == "frames":
+        return Outcome(row["frame_id"], path, "unchanged", before, before)
     if found is None or found.wcs is None:
         return Outcome(row["frame_id"], path, "failed", before, before, reason=_why(row, frame))
     after, n = found.astrometry, found.n_stars

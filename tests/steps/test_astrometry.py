@@ -193,6 +193,26 @@ def test_frames_follow_their_reference_frame(archive):
     assert not problems(archive)
 
 
+def test_what_no_catalogue_covers_follows_other_frames(archive, night, tmp_path):
+    """One telescope is placed by the catalogue; the other then by the sources of the first, and by its own frames."""
+    first = ask(archive, "SELECT min(frame_id) FROM field_reference")[0][0]
+    solve_astrometry(archive, [str(first)])
+    elsewhere = Table.read(night / "refcat.csv")
+    elsewhere["dec"] -= 3.0
+    elsewhere.write(tmp_path / "far.csv")
+    load_refcat(archive, tmp_path / "far.csv", "far")
+    report = solve_astrometry(archive, settings=AstrometrySettings(refcat="far"))
+    assert (report.kinds, report.failed) == ({"frames": 3}, [])
+    assert sorted(p["source"].split()[0] for p in report.placed) == ["frame", "frame", "sources"]
+    both = "SELECT count(*) FROM (SELECT source_id FROM detection JOIN frame USING (frame_id) WHERE source_id >= 0 "
+    assert ask(archive, both + "GROUP BY 1 HAVING count(DISTINCT camera_id) = 2) AS s")[0][0] > 50
+    assert ask(archive, "SELECT bool_or(approximate) FROM field") == [(False,)] and not problems(archive)
+    before = hashes(archive)
+    assert solve_astrometry(archive, settings=AstrometrySettings(refcat="far")).n_unchanged == 3
+    assert hashes(archive) == before
+    assert solve_astrometry(archive).kinds == {"catalogue": 3}
+
+
 def test_what_no_catalogue_covers_keeps_its_place_and_says_why(archive, night, tmp_path):
     far = Table.read(night / "refcat.csv")
     far["dec"] -= 3.0
