@@ -88,7 +88,7 @@ def hashes(db, names=PLACED):
 
 def problems(db):
     """Return what is wrong with an archive."""
-    return verify_archive(db).problems
+    return verify_archive(db, deep=True).problems
 
 
 def same_forced(one, other):
