@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .common import dry_run_option, format_option, message, pass_database
+from .common import dry_run_option, format_option, message, pass_database, write_report
 from .frame import selection_options, tell
 from .numbers import Finite
 from .qa import plot_file
@@ -90,3 +90,23 @@ def reject(
         reasons = beyond_shift_limits(db, selection, given)
     settings = {"auto": auto, "limits": limits, "filter": chosen}
     tell(judge.reject(db, reasons, judge.BY_SHIFT, "shift reject", dry_run, settings), fmt)
+
+
+@shift.command()
+@pass_database
+@click.argument("frame")
+@dry_run_option
+@format_option()
+def reference(db: Any, frame: str, dry_run: bool, fmt: str) -> None:
+    """Make FRAME (id or path) the reference frame of its field and camera.
+
+    All shifts there count from it: the maps are composed, nothing is matched again. 'photodb runs undo' takes it back.
+    """
+    from photodb.steps.shifts import set_reference
+
+    report = set_reference(db, frame, dry_run)
+    write_report(report, fmt)
+    verb = "would be" if dry_run else "is"
+    message(
+        f"frame {report.frame_id} {verb} the reference frame instead of {report.before}: {report.n_frames} shifts"
+    )

@@ -105,13 +105,19 @@ def fit_affine(p: NDArray, q: NDArray, weight: NDArray | None = None) -> Affine:
     return Affine(np.array(solution[:2].T, np.float64), np.array(solution[2], np.float64))
 
 
-def fit_similarity(p: NDArray, q: NDArray, mirrored: bool = False) -> Affine:
-    """Fit shift, rotation and scale (and a mirror where told) by least squares; needs two points."""
+def fit_similarity(p: NDArray, q: NDArray, mirrored: bool = False, weight: NDArray | None = None) -> Affine:
+    """Fit shift, rotation and scale (and a mirror where told) by least squares; needs two points.
+
+    Parameters
+    ----------
+    weight : (n,) 1 / sigma^2; all alike if None.
+    """
     zp, zq = p[:, 0] + 1j * p[:, 1], q[:, 0] + 1j * q[:, 1]
     if mirrored:
         zp = zp.conj()
-    cp, cq = zp.mean(), zq.mean()
-    a = np.vdot(zp - cp, zq - cq) / max(np.vdot(zp - cp, zp - cp).real, 1e-300)
+    w = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
+    cp, cq = (w @ zp) / w.sum(), (w @ zq) / w.sum()
+    a = np.vdot(zp - cp, w * (zq - cq)) / max(np.vdot(zp - cp, w * (zp - cp)).real, 1e-300)
     b = cq - a * cp
     sign = -1.0 if mirrored else 1.0
     matrix = np.array([[a.real, -a.imag * sign], [a.imag, a.real * sign]])

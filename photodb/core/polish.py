@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .flags import Flag
-from .match import Registration, fit_affine, fit_curve
+from .match import Affine, Registration, fit_affine, fit_curve, fit_similarity
 
 UNSURE = (
     Flag.SATURATED
@@ -19,8 +19,10 @@ UNSURE = (
     | Flag.DUPLICATE
 )
 """Bits of detections whose places move with seeing, focus or brightness."""
-FEWEST_SURE = 20
-"""Pairs of sure places from which the others only follow."""
+FEWEST_SURE = 6
+"""Pairs of sure places from which the others only follow; with fewer than that the map stays as it is."""
+AFFINE_FROM = 15
+"""Pairs from which a map has six terms; four (shift, rotation, scale) below, unless the stars demand six."""
 CLIP = 4.0
 """Sigmas of a residual, both axes together, beyond which a pair leaves the fit."""
 LEAST_FLOOR_PX = 0.003
@@ -29,6 +31,8 @@ MEDIAN_RAYLEIGH = 2 * np.log(2.0)
 STARS_FOR_ORDER = {2: 40, 3: 80}
 F_LIMIT = 12.0
 """F of the terms of the next order above which stars demand them: for 6 terms and 60 stars chance gives 1e-9."""
+F_SHEAR = 60.0
+"""The same of the two terms of shear, of few stars: for 8 of them chance gives 1e-6."""
 BEND_PX = 0.05
 """Bend in a corner below which straight is straight enough."""
 ROUNDS = 5
@@ -142,7 +146,7 @@ class _Fitter:
 
     def _fitted(self, i: NDArray, j: NDArray, used: NDArray, weight: NDArray, order: int) -> Registration:
         p, q, w = self.p[i][used], self.q[j][used], weight[used]
-        plane = fit_affine(p, q, w)
+        plane = _plane(p, q, w)
         curve = fit_curve(p, q, order, w) if order > 1 else None
         back = fit_curve(q, p, order, w) if order > 1 else None
         off = (plane(p) if curve is None else curve(p)) - q
@@ -162,6 +166,17 @@ class _Fitter:
         terms, free = 2 * (order + 1), 2 * len(p) - (order + 1) * (order + 2)
         bend = float(np.hypot(*(straight - here).T).max())
         return bend > BEND_PX and (before - after) / terms > F_LIMIT * after / free
+
+
+def _plane(p: NDArray, q: NDArray, weight: NDArray) -> Affine:
+    """Fit six terms, or four where the stars are few and do not demand six: those hold where stars are missing."""
+    affine = fit_affine(p, q, weight)
+    if len(p) >= AFFINE_FROM:
+        return affine
+    similar = fit_similarity(p, q, bool(np.linalg.det(affine.matrix) < 0), weight)
+    before, after = (float(weight @ ((m(p) - q) ** 2).sum(axis=1)) for m in (similar, affine))
+    demanded = (before - after) / 2 > F_SHEAR * after / (2 * len(p) - 6)
+    return affine if demanded else similar
 
 
 def floor_of(r2: NDArray, error: NDArray) -> float:

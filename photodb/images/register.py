@@ -19,6 +19,10 @@ BRIGHT = 400
 """Brightest stars that find a map."""
 ATTEMPTS = (25, 40, 60)
 SAME_SCALE = (0.97, 1.03)
+MIDDLES = (0.6, 0.35)
+"""Parts of a frame to which another, narrower one is compared."""
+FEWEST_OF_TWO = 8
+"""Stars that frames of two cameras must have in common."""
 
 
 def register(
@@ -63,6 +67,37 @@ def register_far(
         if found:
             return found
     return None
+
+
+def register_scaled(reference: NDArray, stars: NDArray, scale: tuple[float, float]) -> Registration | None:
+    """Match frames of two cameras by patterns: the whole of both, then the middle of either with the other's whole.
+
+    The wider field's brightest stars are mostly outside the narrower one; both point at the same place.
+    """
+    p, q = reference[:BRIGHT], stars[:BRIGHT]
+    radius = RADIUS_PX * max(1.0, min(scale[1], 2.0))
+    parts = [(p, q)]
+    for part in MIDDLES:
+        parts += [(_middle(reference, part)[:BRIGHT], q), (p, _middle(stars, part)[:BRIGHT])]
+    for n in ATTEMPTS[:2]:
+        for a, b in parts:
+            start = find_map(a, b, radius=radius, n_stars=n, scale=scale)
+            if start is None or start.n_used < FEWEST_OF_TWO:
+                continue
+            found = refine(p, q, start.transform, 2 * radius, final_radius=radius)
+            if found and found.n_used >= FEWEST_OF_TWO:
+                return found
+    return None
+
+
+def _middle(points: NDArray, part: float) -> NDArray:
+    """Return the points in the middle part of a frame."""
+    if not len(points):
+        return points
+    low, high = points.min(axis=0), points.max(axis=0)
+    inside = np.abs(points - (low + high) / 2) <= part * (high - low) / 2
+    middle: NDArray = points[inside.all(axis=1)]
+    return middle
 
 
 def finish(

@@ -63,8 +63,12 @@ class Aligner:
     _hints: dict[tuple[int, int], Affine] = field(default_factory=dict)
 
     def reference(self, conn: Connection, field_id: int, camera_id: int) -> ReferenceFrame | None:
-        """Return the reference frame of a field for a camera, None where it has none."""
+        """Return the reference frame of a field for a camera, None where it has none.
+
+        Where it was rejected since, the best of the frames registered with it takes its place.
+        """
         frame_id = frames.reference_frame_id(conn, field_id, camera_id)
+        frame_id = registrations.elect(conn, field_id, camera_id) if frame_id is None else frame_id
         return None if frame_id is None else self._frame(conn, field_id, frame_id)
 
     def align(

@@ -25,6 +25,7 @@ from .align import Aligner, Alignment, by_sky
 from .catalogues import Catalogues
 from .framestars import FrameStars
 from .headercheck import FAR_DEG, contradicts, fit_elsewhere, header_remark
+from .unplaced import Neighbour, by_other_cameras, by_pointing, may_found
 
 REGISTERED_SEARCH_PX = 6.0
 HEADER_SEARCH_PX = 10.0
@@ -36,6 +37,10 @@ FEW_STARS = 12
 MIN_SOURCES = 10
 WIDEST_DEG = 20.0
 SOLVED = ("catalogue", "frames", "header")
+AWAY = 1.2
+"""In radii of a frame: how far apart two pointings are that have few stars in common."""
+UNLIKE = "its stars are not those of an earlier frame of the same pointing, which no other frame matches"
+BESIDE = "position approximate: as that of the field, by a frame of another camera; load a catalogue"
 BY_SKY = "shift by the sky: its stars match none of the frames of its field"
 
 
@@ -104,7 +109,8 @@ class Placer:
         """
         xy = frame.xy
         ra, dec = self.pointing(frame)
-        reference, alignment = self._register(conn, frame, ra, dec)
+        near = self._fields(conn, frame, ra, dec)
+        reference, alignment = self._aligner.align(conn, near, frame)
         anchor, prior = self._prior(frame, alignment)
         sure = anchor is not None and anchor.astrometry == "catalogue"
         found = self.by_catalogues(conn, frame, xy, prior, sure, ra, dec)
@@ -113,18 +119,14 @@ class Placer:
         if found is None and self.blind and not (anchor and anchor.astrometry in SOLVED):
             found = self._blindly(conn, frame, self.blind)
         if found is None:
-            found = self._without_catalogue(conn, frame, xy, reference, alignment, prior, ra, dec)
+            found = self._without_catalogue(conn, frame, near, reference, alignment, prior, ra, dec)
         return self._in_field(conn, frame, found, alignment)
 
-    def _register(
-        self, conn: Connection, frame: FrameStars, ra: float, dec: float
-    ) -> tuple[ReferenceFrame | None, Alignment | None]:
-        """Match with the fields nearby; the first that fits wins."""
+    def _fields(self, conn: Connection, frame: FrameStars, ra: float, dec: float) -> list[int]:
+        """List the fields to which a frame may belong, the likeliest first."""
         if np.isfinite(ra):
-            near = frames.fields_near(conn, ra, dec, self.radius(frame))
-        else:
-            near = frames.fields_of_object(conn, frame.camera_id, frame.object)
-        return self._aligner.align(conn, near, frame)
+            return frames.fields_near(conn, ra, dec, self.radius(frame))
+        return frames.fields_of_object(conn, frame.camera_id, frame.object)
 
     def _prior(
         self, frame: FrameStars, alignment: Alignment | None
@@ -219,7 +221,7 @@ class Placer:
         return fit_blind(xy, stars, ra, dec, self.pixel_scale(frame), *size, xy_err=frame.xy_err)
 
     def _without_catalogue(
-        self, conn: Connection, frame: FrameStars, xy: NDArray, reference: ReferenceFrame | None,
+        self, conn: Connection, frame: FrameStars, near: list[int], reference: ReferenceFrame | None,
         alignment: Alignment | None, prior: TangentWCS | None, ra: float, dec: float,
     ) -> Placement:  # fmt: skip
         """Place a frame by its field's frames, by its own header, or approximately."""
@@ -230,7 +232,7 @@ class Placer:
             rms = link.rms * prior.scale_arcsec if prior else float("nan")
             n, source = link.n_used, f"frame {anchor.frame_id}"
             return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
-        fit, stars = self.by_sources(conn, frame, xy, ra, dec)
+        fit, stars = self.by_sources(conn, frame, frame.xy, ra, dec)
         if fit:
             return _placed(frame, fit, stars, "frames", -1, "sources of the archive")
         if frame.header_wcs is not None and not frame.wcs_failed:
@@ -240,14 +242,28 @@ class Placer:
             return Placement(
                 -1, None, None, frame.header_wcs, kind, float("nan"), 0, None, None, -1, "header", remark
             )
-        if reference is not None or len(stars) >= MIN_SOURCES:
+        neighbour = by_other_cameras(conn, frame, near, self.pixel_scale(frame))
+        if neighbour:
+            return _beside(neighbour)
+        here = self._rivals(conn, frame, near, ra, dec)
+        if len(stars) >= MIN_SOURCES or not may_found(conn, frame, here):
             field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
             failed = "; the header says that its own astrometry failed" if frame.wcs_failed else ""
             raise FrameError(
                 "not_registered",
-                f"{len(xy)} stars match neither the field's {field} nor any catalogue{failed}",
+                f"{len(frame.xy)} stars match neither the field's {field} nor any catalogue{failed}",
             )
-        return self._approximate(frame, ra, dec)
+        wcs, kind, remark = by_pointing(frame, ra, dec, self.pixel_scale(frame))
+        remark = f"{remark}; {UNLIKE}" if here else remark
+        return Placement(-1, None, None, wcs, kind, float("nan"), 0, None, None, -1, "pointing", remark)
+
+    def _rivals(
+        self, conn: Connection, frame: FrameStars, near: list[int], ra: float, dec: float
+    ) -> list[int]:
+        """List the fields that have a reference frame of this camera and should have stars in common with a frame."""
+        mine = [f for f in near if frames.reference_frame_id(conn, f, frame.camera_id) is not None]
+        reach = AWAY * self.radius(frame)
+        return [f for f in mine if not np.isfinite(ra) or frames.field_distance(conn, f, ra, dec) <= reach]
 
     def by_sources(
         self, conn: Connection, frame: FrameStars, xy: NDArray, ra: float, dec: float
@@ -261,35 +277,6 @@ class Placer:
             return None, nothing
         stars = SkyStars(rows["source_id"], rows["ra"], rows["dec"], rows["mag"].astype(float))
         return self._fit(frame, xy, stars, frame.header_wcs, False, ra, dec), stars
-
-    def _approximate(self, frame: FrameStars, ra: float, dec: float) -> Placement:
-        scale = self.pixel_scale(frame)
-        if frame.header_wcs is not None:
-            remark = "position approximate: from the header, which says that its astrometry failed; load a catalogue"
-            return Placement(
-                -1,
-                None,
-                None,
-                frame.header_wcs,
-                "approximate",
-                float("nan"),
-                0,
-                None,
-                None,
-                -1,
-                "header",
-                remark,
-            )
-        if not np.isfinite([ra, dec]).all():
-            remark = "no pointing in the header: positions unknown; say --center RA DEC"
-            return Placement(-1, None, None, None, "none", float("nan"), 0, None, None, -1, "", remark)
-        if not np.isfinite(scale):
-            scale = 1.0
-        wcs = TangentWCS.approximate(ra, dec, (frame.nx - 1) / 2, (frame.ny - 1) / 2, scale)
-        remark = f"position approximate: pointing and scale {scale:.3g} arcsec/px, north taken as up; load a catalogue"
-        return Placement(
-            -1, None, None, wcs, "approximate", float("nan"), 0, None, None, -1, "pointing", remark
-        )
 
     def _in_field(
         self, conn: Connection, frame: FrameStars, found: Placement, alignment: Alignment | None
@@ -328,6 +315,17 @@ class Placer:
 def _named(catalogue: Catalogue | None) -> tuple[int, str]:
     """Return key and name of a catalogue; None is the built-in bright list."""
     return (catalogue.reference_catalogue_id, catalogue.name) if catalogue else (-1, "built-in bright list")
+
+
+def _beside(neighbour: Neighbour) -> Placement:
+    """Return the place that another camera's frame gives: sure where that is sure, else in the same field."""
+    other, found, wcs = neighbour.frame, neighbour.registration, neighbour.wcs
+    rms, source = found.rms * wcs.scale_arcsec, f"frame {other.frame_id}"
+    if other.astrometry in ("catalogue", "frames", "header"):
+        return Placement(-1, None, None, wcs, "frames", rms, found.n_used, None, None, -1, source, "")
+    return Placement(
+        other.field_id, None, None, wcs, "approximate", rms, found.n_used, None, None, -1, source, BESIDE
+    )
 
 
 def _placed(frame: FrameStars, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:

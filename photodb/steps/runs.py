@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from photodb.errors import PhotodbError, UsageError
-from photodb.storage import judgements, runs, undo
+from photodb.storage import judgements, registrations, runs, undo
 from photodb.storage.engine import Database
 
 JUDGING = ("frame reject", "frame restore", "qa apply", "shift reject")
@@ -109,8 +109,11 @@ def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]
                 reasons = [f"it still runs, as process {row['pid']} on {row['host']}"]
             if reasons:
                 raise UsageError(f"run {run_id} ({row['command']}) cannot be undone: {'; '.join(reasons)}")
+            moved = (
+                registrations.give_back(conn, row["report"]) if row["command"] == "shift reference" else {}
+            )
             n_judged = judgements.undo(conn, run_id)
-            counts = undo.undo(conn, run_id) | ({"frame_judgement": n_judged} if n_judged else {})
+            counts = undo.undo(conn, run_id) | moved | ({"frame_judgement": n_judged} if n_judged else {})
             if not counts and row["command"] in EMPTY:
                 raise UsageError(
                     f"run {run_id} ({row['command']}) has nothing to take back: {EMPTY[row['command']]}"

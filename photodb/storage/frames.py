@@ -224,6 +224,18 @@ def reference_frame(conn: Connection, field_id: int, camera_id: int) -> Referenc
     return None if frame_id is None else frame_with_stars(conn, field_id, frame_id)
 
 
+def references_of_others(conn: Connection, fields: Sequence[int], camera_id: int) -> list[ReferenceFrame]:
+    """Return the reference frames that other cameras have of fields, in the order of these; at most four."""
+    query = (
+        select(field_reference.c.field_id, field_reference.c.frame_id)
+        .join_from(field_reference, frame, field_reference.c.frame_id == frame.c.frame_id)
+        .where(field_reference.c.field_id.in_(list(fields)), field_reference.c.camera_id != camera_id)
+        .where(frame.c.status == "accepted")
+    )
+    rows = sorted(conn.execute(query), key=lambda row: (list(fields).index(row.field_id), row.frame_id))
+    return [frame_with_stars(conn, row.field_id, row.frame_id) for row in rows[:4]]
+
+
 def frame_with_stars(conn: Connection, field_id: int, frame_id: int) -> ReferenceFrame:
     """Return a frame of a field with its stars."""
     columns = (frame.c.frame_id, frame.c.nx, frame.c.ny, frame.c.wcs, frame.c.astrometry)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
 
 from photodb.core.match import IDENTITY, Affine
+from photodb.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,22 @@ def refer_to(conn: Connection, field_id: int, camera_id: int, frame_id: int) -> 
     return len(frames)
 
 
+def elect(conn: Connection, field_id: int, camera_id: int) -> int | None:
+    """Choose a reference in place of one that was rejected since: the frame with most stars in common with it.
+
+    Returns its key; None where no accepted frame is registered with the rejected one.
+    """
+    query = """SELECT f.frame_id FROM field_reference r JOIN frame f ON f.reference_frame_id = r.frame_id
+               WHERE r.field_id = :field AND r.camera_id = :camera AND f.status = 'accepted'
+               AND f.frame_id <> r.frame_id AND f.shift_x IS NOT NULL
+               ORDER BY f.shift_n DESC NULLS LAST, f.shift_rms, f.frame_id LIMIT 1"""
+    best = conn.scalar(text(query), {"field": field_id, "camera": camera_id})
+    if best is None:
+        return None
+    refer_to(conn, field_id, camera_id, best)
+    return int(best)
+
+
 MOVE = """
 UPDATE frame SET reference_frame_id = :reference, shift_x = :x, shift_y = :y, shift_rotation = :rotation,
   shift_scale = :scale, shift_map = :map, shift_rms = :rms, shift_n = :n,
@@ -127,3 +146,68 @@ def _moved(this: Registered, chosen: Registered, before: int) -> dict[str, objec
         "y": float(shift[1]), "rotation": move.rotation_deg, "scale": move.scale, "map": numbers_of(move),
         "rms": grown, "n": None if itself else chosen.n if was else this.n or None,
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """To which field and camera a frame belongs, and how it is registered there."""
+
+    field_id: int | None
+    camera_id: int | None
+    status: str
+    registered_with: int | None  # frame
+    reference: int | None  # frame that is the reference of field and camera now, rejected or not
+
+
+def series_of(conn: Connection, frame_id: int) -> Series:
+    """Return the series of a frame, its field's reference locked until the transaction ends."""
+    query = """SELECT f.field_id, f.camera_id, f.status, CASE WHEN f.shift_x IS NULL THEN NULL
+                 ELSE f.reference_frame_id END, r.frame_id
+               FROM frame f LEFT JOIN field_reference r ON r.field_id = f.field_id AND r.camera_id = f.camera_id
+               WHERE f.frame_id = :id FOR UPDATE OF f"""
+    row = Series(*conn.execute(text(query), {"id": frame_id}).one())
+    if row.reference is not None:
+        lock = "SELECT 1 FROM field_reference WHERE field_id = :f AND camera_id = :c FOR UPDATE"
+        conn.execute(text(lock), {"f": row.field_id, "c": row.camera_id})
+    return row
+
+
+FORMER = (
+    "frame_id, shift_x, shift_y, shift_rotation, shift_scale, shift_rms, shift_n, shift_map, via_frame_id"
+)
+
+
+def former_shifts(conn: Connection, reference_frame_id: int) -> list[dict[str, object]]:
+    """Return the columns of all shifts against a reference frame, so that they can be put back (`put_back`)."""
+    query = text(f"SELECT {FORMER} FROM frame WHERE reference_frame_id = :id ORDER BY frame_id")
+    return [dict(row) for row in conn.execute(query, {"id": reference_frame_id}).mappings()]
+
+
+def put_back(conn: Connection, former: Sequence[Mapping[str, object]]) -> None:
+    """Write shifts as they were before another reference frame was chosen and given up again."""
+    columns = [name for name in FORMER.split(", ") if name != "frame_id"]
+    values = ", ".join(f"{name} = :{name}" for name in columns)
+    for row in former:
+        conn.execute(text(f"UPDATE frame SET {values} WHERE frame_id = :frame_id"), dict(row))
+
+
+def give_back(conn: Connection, told: Mapping[str, Any]) -> dict[str, int]:
+    """Give a field its former reference frame back; later frames follow by composition, all others get their numbers.
+
+    Parameters
+    ----------
+    told : the report of the run that chose the reference.
+
+    Raises
+    ------
+    UsageError : another reference was chosen since.
+    """
+    series = series_of(conn, told["frame_id"])
+    if series.reference != told["frame_id"] or series.registered_with != told["frame_id"]:
+        raise UsageError(
+            f"the reference frame of field {told['field_id']} was changed again, to frame {series.reference}: "
+            "undo that first"
+        )
+    n = refer_to(conn, told["field_id"], told["camera_id"], told["before"])
+    put_back(conn, told["former"])
+    return {"shifts": n}

@@ -77,7 +77,7 @@ def test_no_bend_without_need():
 
 
 def test_few_stars_or_no_errors_are_left_as_they_are():
-    p, q, error, truth, _ = two_views(3, n=15)
+    p, q, error, truth, _ = two_views(3, n=6)
     rough = refine(p, q, truth, 6.0, final_radius=1.5)
     assert polish(rough, p, q, error, error, 1.5) is rough
     p, q, error, truth, _ = two_views(4)
