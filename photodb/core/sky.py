@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 KEY_ORDER = 29
 DEG = np.pi / 180.0
 MAX_CONE_DEPTH = 24
+FEW = 50_000
+"""Positions up to which one thread is quicker than several."""
 
 
 def healpix29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
@@ -29,15 +31,20 @@ def healpix29(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
     good = np.isfinite(ra) & np.isfinite(dec)
     if good.any():
         lon = Longitude(ra[good], unit="deg", copy=False)
-        key[good] = lonlat_to_healpix(lon, Latitude(dec[good], unit="deg", copy=False), KEY_ORDER).astype(
-            np.int64
-        )
+        lat = Latitude(dec[good], unit="deg", copy=False)
+        key[good] = lonlat_to_healpix(lon, lat, KEY_ORDER, num_threads=_threads(len(lon))).astype(np.int64)
     return key
+
+
+def _threads(n: int) -> int:
+    """Return 1 for a frame's worth of positions, which threads only slow down, else 0, for one a core."""
+    return 1 if n < FEW else 0
 
 
 def key_position(key: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return ra, dec (deg) of the centres of cells of order 29 (0.4 mas wide); keys must not be negative."""
-    lon, lat = healpix_to_lonlat(np.asarray(key, np.int64).astype(np.uint64), KEY_ORDER)
+    cells = np.asarray(key, np.int64).astype(np.uint64)
+    lon, lat = healpix_to_lonlat(cells, KEY_ORDER, num_threads=_threads(len(cells)))
     return wrap(lon.deg), np.asarray(lat.deg, float)
 
 
@@ -73,7 +80,9 @@ def cone_ranges(ra: float, dec: float, radius_deg: float) -> tuple[NDArray[np.in
 
 def cell_ranges(cell: int, order: int, border_order: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ranges [lo, hi) of order-29 keys that cover a cell and a border of cells of a higher order around it."""
-    edge, corner = external_neighbours(np.array([cell], np.uint64), order, border_order - order)
+    edge, corner = external_neighbours(
+        np.array([cell], np.uint64), order, border_order - order, num_threads=1
+    )
     around = np.concatenate([edge.ravel(), corner.ravel()]).astype(np.int64)
     shift = 2 * (KEY_ORDER - border_order)
     lo = np.r_[cell << (2 * (KEY_ORDER - order)), around[around >= 0] << shift]
