@@ -20,7 +20,11 @@ UNSURE = (
 )
 """Bits of detections whose places move with seeing, focus or brightness."""
 FEWEST_SURE = 6
-"""Pairs of sure places from which the others only follow; with fewer than that the map stays as it is."""
+"""Pairs of sure places below which the map stays as it is."""
+MANY_SURE = 20
+"""Pairs of sure places from which the others only follow."""
+UNSURE_PX = 0.3
+"""Error of a place that is not to be trusted, where it is needed."""
 AFFINE_FROM = 15
 """Pairs from which a map has six terms; four (shift, rotation, scale) below, unless the stars demand six."""
 CLIP = 4.0
@@ -140,8 +144,10 @@ class _Fitter:
     def _errors(self, i: NDArray, j: NDArray, scale: float) -> NDArray | None:
         error = np.hypot(self.p_err[i] * scale, self.q_err[j])
         sure = np.isfinite(error)
-        if sure.sum() >= FEWEST_SURE:
+        if sure.sum() >= MANY_SURE:
             return error
+        if sure.sum() >= FEWEST_SURE:  # too few to do without the others, which count little
+            return np.where(sure, error, max(UNSURE_PX, 3 * float(np.median(error[sure]))))
         return None if len(i) < FEWEST_SURE else np.ones(len(i))  # nobody knows: all alike
 
     def _fitted(self, i: NDArray, j: NDArray, used: NDArray, weight: NDArray, order: int) -> Registration:
