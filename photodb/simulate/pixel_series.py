@@ -15,7 +15,7 @@ from .pixels import PixelCamera, PixelExposure, PixelFrame, PixelSky, pixel_fram
 SCALE = 1.2
 """arcsec/px of the unscaled frame."""
 CENTRE = (150.0, 20.0)
-FIRST_MJD = 60310.8
+FIRST_MJD = 60310.95
 EXPTIME = 30.0
 CYCLE = 40.0
 """s from start to start."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from photodb.core.flags import BAD
 from photodb.core.positions import at_epoch
 from photodb.storage import bulk, sources
+from photodb.storage.bulkupdate import fetch_columns
 from photodb.storage.partitions import ensure_partitions
 from photodb.storage.tables import frame
 
@@ -97,7 +98,7 @@ def targets(conn: Connection, of: ForcedFrame) -> NDArray:
     near = sources.sources_in_cone(
         conn, of.ra, of.dec, of.radius * MARGIN, of.field_id if of.approximate else -1
     )
-    seen = bulk.copy_out(conn, _SEEN, _SEEN_DTYPE, (of.frame_id,))
+    seen = fetch_columns(conn, _SEEN, _SEEN_DTYPE, (of.frame_id,))
     rows = np.zeros(len(near), TARGET)
     for name in ("cell", "source_id", "n_detections"):
         rows[name] = near[name]
@@ -116,7 +117,7 @@ def targets(conn: Connection, of: ForcedFrame) -> NDArray:
 def measured_sources(conn: Connection, frame_id: int) -> NDArray[np.int64]:
     """Return the sources that have a forced measurement on a frame, (n,)."""
     query = "SELECT source_id FROM forced WHERE frame_id = %s"
-    return bulk.copy_out(conn, query, [("source_id", "i8")], (frame_id,))["source_id"]
+    return fetch_columns(conn, query, [("source_id", "i8")], (frame_id,))["source_id"]
 
 
 def state(conn: Connection, frame_id: int) -> tuple[str, int]:
