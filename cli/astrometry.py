@@ -8,6 +8,7 @@ import click
 
 from photodb.errors import UsageError
 
+from .blind import blind_options
 from .common import (
     EXIT_PARTIAL,
     TerminalProgress,
@@ -46,12 +47,13 @@ def astrometry() -> None:
 @click.option(
     "--scale", type=Finite(0.0, above=True), metavar="ARCSEC_PER_PIXEL", help="Pixel scale, if not known."
 )
+@blind_options
 @selection_options
 @dry_run_option
 @format_option()
 def solve(
     db: Any, frames: tuple[str, ...], refcat: str | None, all_frames: bool, center: tuple[float, float] | None,
-    scale: float | None, chosen: dict[str, Any], dry_run: bool, fmt: str,
+    scale: float | None, blind: str | None, blind_config: str | None, chosen: dict[str, Any], dry_run: bool, fmt: str,
 ) -> int:  # fmt: skip
     """Place frames of the archive anew, by their stored stars; their files are not needed.
 
@@ -63,7 +65,7 @@ def solve(
     from photodb.steps.astrometry import AstrometrySettings, solve_astrometry
     from photodb.steps.judge import FrameFilter
 
-    settings = AstrometrySettings(refcat, all_frames, center, scale, dry_run)
+    settings = AstrometrySettings(refcat, all_frames, center, scale, blind, blind_config, dry_run)
     report = solve_astrometry(db, frames, FrameFilter(**chosen), settings, TerminalProgress())
     write_report(report, fmt, dry_run=dry_run)
     _tell(report, teller(fmt), dry_run)

@@ -13,6 +13,7 @@ import click
 from photodb.storage.engine import Database
 
 from .areas import AREA_OPTIONS, AreaCommand
+from .blind import BLIND_OPTIONS
 from .common import EXIT_PARTIAL, TerminalProgress, dry_run_option, message, pass_database
 from .numbers import Finite
 from .position import Angle
@@ -61,17 +62,7 @@ SHARED = (
         metavar="FILE.toml",
         help="Column map for star lists that are not in photodb's layout (docs/star-lists.md); may be repeated.",
     ),
-    click.option(
-        "--blind",
-        type=click.Choice(["solve-field"]),
-        help="Program of astrometry.net to ask for frames that no catalogue places (docs/astrometry.md).",
-    ),
-    click.option(
-        "--blind-config",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="Its configuration file, which names its index files; default: its own.",
-    ),
+    *BLIND_OPTIONS,
     click.option(
         "--retry", is_flag=True, help="Try again the files that were rejected before they were measured."
     ),

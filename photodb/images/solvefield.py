@@ -172,3 +172,12 @@ def _read_stars(path: Path) -> SkyStars:
         np.full(n, -1, np.int64), np.asarray(table["index_ra"], float) % 360.0,
         np.asarray(table["index_dec"], float), np.arange(n, dtype=float),
     )  # fmt: skip
+
+
+def solver_of(program: str | None, config: str | None) -> SolveField | None:
+    """Return the program that a user asks for, None without one; UsageError for what there is not."""
+    if program not in (None, PROGRAM):
+        raise UsageError(f"blind {program!r}: {PROGRAM} is the only program known")
+    if config and not program:
+        raise UsageError(f"a configuration file ({config}) needs --blind {PROGRAM}")
+    return SolveField(Path(config) if config else None) if program else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from photodb.errors import NothingMatched, UsageError
 from photodb.images.cards import SCALES
+from photodb.images.solvefield import SolveField, solver_of
 from photodb.storage import frameplaces, judgements, refcats
 from photodb.storage.engine import Database
 from photodb.storage.framelists import FrameFilter
@@ -36,6 +37,8 @@ class AstrometrySettings:
     all: bool = False  # also frames that a catalogue placed
     center: tuple[float, float] | None = None  # deg, for frames without any pointing
     scale: float | None = None  # arcsec/px, where it is not known
+    blind: str | None = None  # program to ask for frames that no catalogue places: solve-field
+    blind_config: str | None = None  # its configuration file
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -43,6 +46,12 @@ class AstrometrySettings:
             raise UsageError(f"scale {self.scale} arcsec/px: {SCALES[0]} to {SCALES[1]} believed")
         if self.center is not None and not (0 <= self.center[0] <= 360 and -90 <= self.center[1] <= 90):
             raise UsageError(f"center {self.center}: RA 0 to 360 and Dec -90 to 90 degrees needed")
+        solver_of(self.blind, self.blind_config)  # refuses what there is not
+
+    @property
+    def solver(self) -> SolveField | None:
+        """The program that is asked for frames that no catalogue places, if one was wanted."""
+        return solver_of(self.blind, self.blind_config)
 
 
 @dataclass
@@ -103,13 +112,17 @@ def solve_astrometry(
     Raises
     ------
     NothingMatched : no such frame, or no such catalogue.
+    ConfigurationError : the program that is to be asked is not there.
     """
     settings, progress = settings or AstrometrySettings(), progress or Silent()
     began = time.perf_counter()
     report = AstrometryReport()
+    if settings.solver:
+        settings.solver.check()
     catalogues = _catalogues(db, settings.refcat)
     todo = _todo(db, names, chosen or FrameFilter(), settings)
-    placer = StoredPlacer(Placer(settings.center, settings.scale, catalogues=catalogues), settings.dry_run)
+    asked = Placer(settings.center, settings.scale, catalogues=catalogues, blind=settings.solver)
+    placer = StoredPlacer(asked, settings.dry_run)
     if settings.dry_run:
         _place_frames(db, -1, placer, todo, report, progress)
     elif todo or _left_over(db):

@@ -18,7 +18,7 @@ from photodb.storage.registrations import numbers_of
 from .align import Alignment
 from .associate import Association
 from .cameras import Cameras
-from .doubts import doubts_of, offset_of
+from .doubts import doubts_of, offset_of, told_by
 from .framestars import FrameStars
 from .place import Placement
 
@@ -71,7 +71,7 @@ def common_values(run_id: int, result: FrameResult, cameras: Cameras, band_id: i
         "background": result.background, "data_min": result.quality.data_min, "data_max": result.quality.data_max,
         "dynamic_range": result.quality.dynamic_range, "nonuniformity": result.quality.nonuniformity,
         "gain": result.gain, "read_noise": exposure.read_noise, "assumed": result.assumed, "run_id": run_id,
-        "source_format": result.source_format,
+        "source_format": result.source_format, "header_ra": exposure.ra, "header_dec": exposure.dec,
     }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def sky_values(
 ) -> dict[str, Any]:
     """Return the columns of a frame's place on the sky, with a remark where something looks wrong."""
     d = cameras.descriptions[result.camera]
-    doubts, doubted = doubts_of(result, placement.astrometry, centre, d)
+    doubts, doubted = doubts_of(told_by(result), placement.astrometry, centre, d)
     remarks = [r for r in (result.remark, placement.remark) if r]
     remarks += [*(result.measured.notes if result.measured else ()), *doubted]
     values: dict[str, Any] = {

@@ -19,7 +19,7 @@ from photodb.images.listmaptoml import load_list_map
 from photodb.images.pipeline import FrameFailure, FrameResult, PixelSettings, Scanned, failure_of
 from photodb.images.quality import Areas, Box
 from photodb.images.rawfiles import tell_raw_files
-from photodb.images.solvefield import PROGRAM, SolveField
+from photodb.images.solvefield import SolveField, solver_of
 from photodb.images.starlists import could_be_list, measure_any, scan_any
 from photodb.storage import frames, instruments
 from photodb.storage.engine import Database
@@ -65,16 +65,13 @@ class IngestSettings:
             raise UsageError(f"scale {self.scale} arcsec/px: {SCALES[0]} to {SCALES[1]} believed")
         if self.center is not None and not (0 <= self.center[0] <= 360 and -90 <= self.center[1] <= 90):
             raise UsageError(f"center {self.center}: RA 0 to 360 and Dec -90 to 90 degrees needed")
-        if self.blind not in (None, PROGRAM):
-            raise UsageError(f"blind {self.blind!r}: {PROGRAM} is the only program known")
-        if self.blind_config and not self.blind:
-            raise UsageError(f"a configuration file ({self.blind_config}) needs --blind {PROGRAM}")
+        solver_of(self.blind, self.blind_config)  # refuses what there is not
         Areas(self.box, self.masks)  # refuses what holds no pixel
 
     @property
     def solver(self) -> SolveField | None:
         """The program that is asked for frames that no catalogue places, if one was wanted."""
-        return SolveField(Path(self.blind_config) if self.blind_config else None) if self.blind else None
+        return solver_of(self.blind, self.blind_config)
 
 
 @dataclass

@@ -41,6 +41,7 @@ AWAY = 1.2
 """In radii of a frame: how far apart two pointings are that have few stars in common."""
 UNLIKE = "its stars are not those of an earlier frame of the same pointing, which no other frame matches"
 BESIDE = "position approximate: as that of the field, by a frame of another camera; load a catalogue"
+FOUND_BLIND = f"found by {PROGRAM}"
 BY_SKY = "shift by the sky: its stars match none of the frames of its field"
 
 
@@ -117,7 +118,7 @@ class Placer:
         if found and found.n_stars < FEW_STARS and sure:
             found = None
         if found is None and self.blind and not (anchor and anchor.astrometry in SOLVED):
-            found = self._blindly(conn, frame, self.blind)
+            found = self.blindly(conn, frame)
         if found is None:
             found = self._without_catalogue(conn, frame, near, reference, alignment, prior, ra, dec)
         return self._in_field(conn, frame, found, alignment)
@@ -171,10 +172,13 @@ class Placer:
                 return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
         return None
 
-    def _blindly(self, conn: Connection, frame: FrameStars, solver: SolveField) -> Placement | None:
-        """Ask a program for the frame's place, then the catalogues there; without one its own stars give the fit."""
+    def blindly(self, conn: Connection, frame: FrameStars) -> Placement | None:
+        """Ask a program for the frame's place, then the catalogues there; without one its own stars give the fit.
+
+        None also where no program is to be asked.
+        """
         size = (frame.nx, frame.ny)
-        solved = solver.solve(frame.xy, *size, self.pixel_scale(frame))
+        solved = self.blind.solve(frame.xy, *size, self.pixel_scale(frame)) if self.blind else None
         if solved is None:
             return None
         ra, dec = solved.wcs.ra0, solved.wcs.dec0
@@ -185,7 +189,7 @@ class Placer:
             found = replace(found, fit=None, fit_keys=None)
         if not found:
             return None
-        return replace(found, remark="; ".join(filter(None, (found.remark, f"found by {PROGRAM}"))))
+        return replace(found, remark="; ".join(filter(None, (found.remark, FOUND_BLIND))))
 
     def _contradicted(self, conn: Connection, frame: FrameStars) -> str:
         """Say which catalogue speaks against the header's WCS; empty if none does."""

@@ -19,9 +19,10 @@ from photodb.storage import frameplaces, frames
 from photodb.storage.engine import Connection, Database
 from photodb.storage.frameplaces import LINK, Anchor
 
+from .doubts import renewed_doubts
 from .framerows import centre_of, match_rows, place_values
 from .framestars import FrameStars, Observed, rows_of_stars
-from .place import FEW_STARS, Placement, Placer
+from .place import FEW_STARS, FOUND_BLIND, Placement, Placer
 from .writeframe import associated, cells_of
 
 TRUST = ("catalogue", "frames", "header", "approximate", "none")
@@ -108,6 +109,10 @@ class StoredPlacer:
             return _remarked(row, found)
         if not by_frames:
             return None
+        if not anchor and row["astrometry"] not in ("catalogue", "frames"):
+            found = self.placer.blindly(conn, frame)
+            if found:
+                return _remarked(row, found)
         if anchor and prior:
             rms, source = anchor.rms * prior.scale_arcsec, f"frame {anchor.frame_id}"
             return Placement(-1, None, None, prior, "frames", rms, anchor.n, None, None, -1, source, "")
@@ -161,7 +166,8 @@ def _by_pointing(wcs: TangentWCS) -> bool:
 def _remarked(row: Mapping[str, Any], found: Placement) -> Placement:
     """Keep the remark on the header's WCS only where the place before was that of the header."""
     of_header = row["astrometry"] == "header" or "from the header" in row["reason"]
-    return found if of_header else replace(found, remark="")
+    blind = FOUND_BLIND if found.remark.endswith(FOUND_BLIND) else ""
+    return found if of_header else replace(found, remark=blind)
 
 
 def _compared(row: Mapping[str, Any], frame: FrameStars, found: Placement | None, by_frames: bool) -> Outcome:
@@ -252,9 +258,10 @@ def _turned(matches: NDArray, wcs: TangentWCS | None, cell: NDArray) -> NDArray:
 
 def _values(row: Mapping[str, Any], found: Placement, centre: tuple[float, float, float]) -> dict[str, Any]:
     """Return the columns of the frame that change; numbers as the database takes them."""
-    reason = OUTDATED.sub("", row["reason"]).removeprefix("; ")
     values = place_values(found, row["nx"], row["ny"], centre)
-    values["reason"] = "; ".join(filter(None, (reason, found.remark)))
+    values["doubts"], reason, doubted = renewed_doubts(row, found.astrometry, centre)
+    reason = OUTDATED.sub("", reason).removeprefix("; ")
+    values["reason"] = "; ".join(filter(None, (reason, found.remark, *doubted)))
     values["airmass"] = _airmass(row, centre)
     return frames.fit_for_columns(values)
 

@@ -99,6 +99,7 @@ def undo_run(db: Database, run_id: int, dry_run: bool = False) -> dict[str, int]
     """
     try:
         with db.begin() as conn:
+            undo.lock(conn)
             row = runs.get_run(conn, run_id)
             reasons = undo.blockers(conn, run_id)
             if row["outcome"] == "undone":

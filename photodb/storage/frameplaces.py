@@ -22,7 +22,7 @@ from photodb.storage.sourcemeans import renew_sources
 from photodb.storage.tables import frame
 
 PLACE = ["ra", "dec", "radius", "healpix", "footprint", "wcs", "astrometry", "astrom_rms", "astrom_n"]
-PLACE += ["reference_catalogue_id", "pixel_scale", "rotation", "airmass", "reason"]
+PLACE += ["reference_catalogue_id", "pixel_scale", "rotation", "airmass", "reason", "doubts"]
 """Columns of a frame that its place makes."""
 
 STAR = [

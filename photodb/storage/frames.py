@@ -110,7 +110,11 @@ def insert_rows(conn: Connection, frame_id: int, detections: NDArray, matches: N
 
 
 def lock_cells(conn: Connection, cells: NDArray[np.int64]) -> None:
-    """Take the advisory locks of order-6 cells, ascending, until the transaction ends."""
+    """Take the advisory locks of order-6 cells, ascending, until the transaction ends.
+
+    The table of frames comes first, as for those who lock it whole (undo): nobody waits for it with cells in hand.
+    """
+    conn.execute(text("LOCK TABLE frame IN ROW EXCLUSIVE MODE"))
     keys = [int(c) for c in np.sort(cells)]
     conn.execute(
         text("SELECT pg_advisory_xact_lock(1885627182, k) FROM unnest(CAST(:keys AS int4[])) AS k"),

@@ -66,6 +66,12 @@ def _remark(path: str) -> str:
     return f"{PHRASE}'{PurePath(path).name}'"
 
 
+def with_those_of(reason: str, other: str) -> str:
+    """Return a frame's reason with what another reason says of frames of the same time, and nothing else of these."""
+    parts = [part for part in reason.split("; ") if not part.startswith(PHRASE)]
+    return "; ".join(filter(None, (*parts, *(part for part in other.split("; ") if part.startswith(PHRASE)))))
+
+
 def forget(conn: Connection, run_id: int) -> None:
     """Take the remarks on a run's frames off the frames of other runs: before the run is undone."""
     bit = int(Doubt.OVERLAP)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, text
 
+from photodb.core.doubts import Doubt
 from photodb.core.tangent import TangentWCS
-from photodb.storage import frameplaces
+from photodb.storage import frameplaces, overlaps
 from photodb.storage.frameplaces import LINK, PLACE
 from photodb.storage.tables import SERIAL_BITS
 
@@ -103,7 +104,7 @@ def _links(place: RowMapping, stars: NDArray) -> NDArray:
 
 def _restore_frame(conn: Connection, place: RowMapping) -> None:
     """Write the former columns of a frame and its field, and its former matches."""
-    names = ", ".join(PLACE)
+    names = ", ".join(name for name in PLACE if name not in ("reason", "doubts"))
     there = (
         "(SELECT c.reference_catalogue_id FROM reference_catalogue c WHERE c.reference_catalogue_id = r.{0})"
     )
@@ -125,3 +126,29 @@ def _restore_frame(conn: Connection, place: RowMapping) -> None:
     """
     for statement in (frame, field, matches):
         conn.execute(text(statement), {"id": place["frame_place_id"]})
+    _restore_remark(conn, place)
+
+
+def _restore_remark(conn: Connection, place: RowMapping) -> None:
+    """Write the former remark and doubts of a frame; what was found since of other frames of its time stays.
+
+    A frame that was rejected since keeps its reason: the remark comes back with it, should it be restored.
+    """
+    standing = "frame_id = :id AND status = 'rejected' AND withdrawn_run_id IS NULL"
+    remark = f"(SELECT remark FROM frame_judgement WHERE {standing} LIMIT 1)"
+    now = text(
+        "SELECT status, doubts, CASE WHEN status = 'accepted' THEN reason "
+        f"ELSE coalesce({remark}, '') END AS remark FROM frame WHERE frame_id = :id"
+    )
+    row = conn.execute(now, {"id": place["frame_id"]}).one()
+    former, other = place["former"], int(Doubt.OVERLAP)
+    values = {
+        "id": place["frame_id"],
+        "remark": overlaps.with_those_of(former["reason"], row.remark),
+        "doubts": (former.get("doubts", row.doubts) & ~other) | (row.doubts & other),
+    }
+    conn.execute(text("UPDATE frame SET doubts = :doubts WHERE frame_id = :id"), values)
+    if row.status == "accepted":
+        conn.execute(text("UPDATE frame SET reason = :remark WHERE frame_id = :id"), values)
+    else:
+        conn.execute(text(f"UPDATE frame_judgement SET remark = :remark WHERE {standing}"), values)

@@ -561,6 +561,8 @@ frame = Table(
         "frame whose stars it was matched with; NULL if those of the reference frame",
         ForeignKey("frame.frame_id"),
     ),
+    _double("header_ra", "deg", "right ascension that the header tells; NULL if it does not"),
+    _double("header_dec", "deg", "declination that the header tells; NULL if it does not"),
     CheckConstraint("status in ('accepted','rejected')", name="status"),
     CheckConstraint("kind in ('science','bias','dark','flat','unknown')", name="kind"),
     CheckConstraint("astrometry in ('catalogue','frames','header','approximate','none')", name="astrometry"),

@@ -62,17 +62,24 @@ BLOCKERS: tuple[str, ...] = (
 """SELECTs of reasons why a run cannot be undone."""
 
 
+def lock(conn: Connection) -> None:
+    """Keep all who write frames, sources or solutions out until the transaction ends: before anything is read.
+
+    The tables come in the order in which those write them.
+    """
+    conn.execute(text("LOCK TABLE frame, source, solution IN SHARE ROW EXCLUSIVE MODE"))
+
+
 def blockers(conn: Connection, run_id: int) -> list[str]:
-    """List the reasons why a run cannot be undone; empty if it can."""
+    """List the reasons why a run cannot be undone; empty if it can. Call `lock` before."""
     return [reason for query in BLOCKERS for reason in conn.scalars(text(query), {"run": run_id})]
 
 
 def undo(conn: Connection, run_id: int) -> dict[str, int]:
-    """Delete what a run wrote, and return how many rows of each table; call `blockers` first.
+    """Delete what a run wrote, and return how many rows of each table; call `lock` and `blockers` first.
 
     Sources that keep detections of other runs get their counts, times and mean positions anew; the others go.
     """
-    conn.execute(text("LOCK TABLE source, frame, solution IN SHARE ROW EXCLUSIVE MODE"))
     counts = _undo_solutions(conn, run_id)
     counts["source_history"], stale = sourceundo.undo_changes(conn, run_id)
     renew_sources(conn, stale)

@@ -16,12 +16,14 @@ from astropy.io import fits
 from astropy.table import Table
 from sqlalchemy import text
 
+from photodb.core.doubts import Doubt
 from photodb.core.match import mutual_nearest
 from photodb.core.sky import project
 from photodb.errors import NothingMatched, UsageError
 from photodb.simulate.survey import simulate
 from photodb.steps.astrometry import AstrometrySettings, solve_astrometry
 from photodb.steps.ingest import IngestSettings, ingest
+from photodb.steps.judge import reject
 from photodb.steps.measure import MeasureSettings, measure
 from photodb.steps.refcat import load_refcat
 from photodb.steps.runs import list_runs, undo_run
@@ -292,3 +294,46 @@ def test_published_light_curves_stay_until_solved_again(archive):
     run_id = ask(archive, "SELECT run_id FROM run WHERE command = 'astrometry solve'")[0][0]
     with pytest.raises(UsageError, match="solution 2 was made of its places"):
         undo_run(archive, run_id)
+
+
+def test_doubts_are_renewed_with_the_place(archive):
+    """A pointing that stars contradict is told; what an earlier place made doubtful is not any more; both undone."""
+    change = "UPDATE frame SET {} WHERE frame_id = (SELECT {}(frame_id) FROM frame)"
+    old = "the header''s pointing is off by 17 arcmin; exposed at the same time as ''x.fits''"
+    with archive.begin() as conn:
+        conn.execute(text(change.format("header_dec = header_dec + 0.4", "max")))
+        conn.execute(
+            text(change.format(f"doubts = {Doubt.POINTING | Doubt.OVERLAP}, reason = '{old}'", "min"))
+        )
+    told = "SELECT doubts, reason FROM frame ORDER BY frame_id"
+    before = ask(archive, told)
+    solve_astrometry(archive)
+    first, *others, last = ask(archive, told)
+    assert first == (Doubt.OVERLAP, "exposed at the same time as 'x.fits'")
+    assert {one.doubts for one in others} == {0}
+    assert last.doubts == Doubt.POINTING and "the header's pointing is off by 24 arcmin" in last.reason
+    again = solve_astrometry(archive, settings=AstrometrySettings(all=True))
+    assert again.n_placed == 0 and ask(archive, told) == [first, *others, last]
+    undo_run(archive, next(r["run_id"] for r in list_runs(archive) if r["outcome"] == "done"
+                           and r["command"] == "astrometry solve" and r["report"]["n_placed"]))  # fmt: skip
+    assert ask(archive, told) == before
+
+
+def test_undone_where_frames_were_rejected_since_and_others_came(archive):
+    told = "SELECT frame_id, status, reason, doubts, astrometry FROM frame ORDER BY 1"
+    before = ask(archive, told)
+    solve_astrometry(archive)
+    run_id = list_runs(archive)[0]["run_id"]
+    reject(archive, {before[0].frame_id: "clouds"}, "user", "frame reject", False)
+    came = "exposed at the same time as 'late.fits'"
+    with archive.begin() as conn:
+        mark = "doubts = doubts | 8, reason = concat_ws('; ', nullif(reason, ''), CAST(:came AS text))"
+        mark = f"UPDATE frame SET {mark} WHERE frame_id = :second"
+        conn.execute(text(mark), {"came": came, "second": before[1].frame_id})
+    undo_run(archive, run_id)
+    first, second, *others = ask(archive, told)
+    assert (first.status, first.reason, first.astrometry) == ("rejected", "clouds", "approximate")
+    assert second.doubts == Doubt.OVERLAP and second.reason == f"{before[1].reason}; {came}"
+    assert others == before[2:]
+    undo_run(archive, list_runs(archive)[0]["run_id"])
+    assert ask(archive, told)[0] == before[0] and not problems(archive)

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from photodb.core.sky import separation_deg
 from photodb.core.tangent import TangentWCS
 from photodb.errors import ConfigurationError, UsageError
+from photodb.steps.astrometry import AstrometrySettings, solve_astrometry
 from photodb.steps.framestars import FrameStars
 from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.place import Placer
@@ -63,3 +65,26 @@ def test_what_cannot_be_asked_for_is_said_before_anything_is_read(database, tmp_
         IngestSettings(blind="guess")
     with pytest.raises(UsageError, match="needs --blind"):
         replace(IngestSettings(), blind_config="engine.cfg")
+
+
+def test_frames_of_the_archive_are_placed_and_others_follow(database, tmp_path):
+    sky = make_sky()
+    blind = build_index(sky, tmp_path)
+    truth, xy = frame(sky, 11)
+    for k in range(3):
+        head = f"# mjd = {58000 + k / 100}\n# exptime = 60\n# band = V\n# telescope = T\n# camera = C\n"
+        head += f"# nx = {NX}\n# ny = {NY}\nx,y,flux,flux_err\n"
+        rows = "".join(f"{x:.4f},{y:.4f},{1e5 / (n + 1):.2f},30\n" for n, (x, y) in enumerate(xy + 3 * k))
+        (tmp_path / f"list{k}.csv").write_text(head + rows)
+    ingest(database, sorted(tmp_path.glob("list*.csv")), IngestSettings(jobs=0, scale=SCALE))
+    asked = AstrometrySettings(scale=SCALE, blind="solve-field", blind_config=str(blind.config))
+    report = solve_astrometry(database, settings=asked)
+    assert (report.kinds, report.failed) == ({"catalogue": 1, "frames": 2}, [])
+    with database.begin() as conn:
+        query = "SELECT wcs, reason, astrom_rms FROM frame ORDER BY mjd"
+        first, second, _ = conn.execute(text(query)).all()
+    assert off_arcsec(TangentWCS.from_dict(first.wcs), truth) < 0.2
+    assert first.reason == "found by solve-field" and second.reason == "" and second.astrom_rms < 0.1
+    assert solve_astrometry(database, settings=asked).n_placed == 0
+    with pytest.raises(UsageError, match="needs --blind"):
+        AstrometrySettings(blind_config="engine.cfg")
