@@ -8,8 +8,8 @@ import click
 
 from .common import POSITIVE, format_option, message, pass_database, write_table
 
-BRIEF = ("a", "b", "band", "n_sources", "offset", "offset_err", "scatter", "slope_colour", "slope_mag", "dra", "ddec",
-         "verdict")  # fmt: skip
+BRIEF = ("a", "b", "band", "n_sources", "raw_offset", "offset", "offset_err", "scatter", "slope_colour", "slope_mag",
+         "dra", "ddec", "verdict")  # fmt: skip
 """Columns of the summary for people; the other formats have all."""
 
 

@@ -15,6 +15,8 @@ from .auditplace import CommonPlaces, PlaceComparison
 from .auditstars import CommonStars, StarComparison
 
 DAYS_A_YEAR = 365.25
+MIN_RAW_NIGHTS = 4
+"""Fewest nights of both sides of which one can be told to be unlike the others."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Thresholds:
         0.1  # of the finer camera: of a shift, and of scale and rotation at the stars' mean distance
     )
     arcsec: float = 0.1  # the same where no pixel scale is known
+    raw: float = 0.1  # mag: of the instrumental offset of a night against the other nights
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class BandAudit:
     ]  # (n,) mag, instrumental offset of each night; NaN where one side has no frame
     drift: Drift
     maps: Mapping[str, FieldMap]  # by camera, those of A first
+    joint: bool = False  # whether one component of a solution holds both: then their mean offset is near zero
+
+    @property
+    def told_nights(self) -> NDArray[np.bool_]:
+        """Which nights have an instrumental offset: those on which both observed."""
+        return np.isfinite(self.raw_nights)
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,24 @@ def _of_magnitudes(band: BandAudit, limits: Thresholds) -> Iterator[str]:
     span = float(np.ptp(band.nights.mjd)) if len(band.nights) else 0.0
     if _stands_out(drift.trend, drift.trend_err, span, limits.mag, limits.sigma):
         yield f"trend {_signed(drift.trend * DAYS_A_YEAR, drift.trend_err * DAYS_A_YEAR)} mag a year"
+    yield from _of_zero_points(band, limits)
+
+
+def _of_zero_points(band: BandAudit, limits: Thresholds) -> Iterator[str]:
+    """Tell of nights whose instrumental offset is unlike the others': a solution hides it in its zero points."""
+    told = band.told_nights
+    if told.sum() < MIN_RAW_NIGHTS:
+        return
+    raw = band.raw_nights[told]
+    away = raw - np.median(raw)
+    usual = 1.4826 * float(np.median(np.abs(away)))
+    odd = np.flatnonzero(np.abs(away) > max(limits.raw, limits.sigma * usual))
+    if len(odd):
+        worst = odd[np.argmax(np.abs(away[odd]))]
+        yield (
+            f"zero points of {len(odd)} of {len(raw)} nights are off, "
+            f"{away[worst]:+.2f} mag on {band.nights.night[told][worst]}"
+        )
 
 
 def _of_places(pair: PairAudit, limits: Thresholds) -> Iterator[str]:

@@ -14,6 +14,7 @@ from photodb.core.audit import BandAudit, PairAudit, Thresholds
 from photodb.core.auditmap import FieldMap, field_map
 from photodb.core.auditstars import MIN_SOURCES, CommonStars, compare_stars
 from photodb.core.bands import band_order
+from photodb.core.groupmeans import group_medians
 from photodb.core.robustfit import robust_mean
 from photodb.core.terms import scale_pixels
 from photodb.errors import NothingMatched
@@ -237,17 +238,22 @@ def _audit_band(
     raw_nights = np.asarray(nights.offset - (zero[0] - zero[1]), np.float64)
     maps = _maps(read, number, (a, b), stars)
     colour = read.colours.get(number, NONE).name
-    return BandAudit(read.bands[number], stars, found, raw, colour, nights, raw_nights, drift, maps)
+    joint = _share_component(read, number, a, b)
+    return BandAudit(read.bands[number], stars, found, raw, colour, nights, raw_nights, drift, maps, joint)
+
+
+def _share_component(read: _Read, number: int, a: int, b: int) -> bool:
+    """Tell whether one component of the solution holds frames of both sides in a band."""
+    frames = read.sides.frames
+    inside = (frames["band_id"] == number) & (frames["component"] >= 0)
+    sides = [set(frames["component"][inside & (read.sides.of_frame == side)].tolist()) for side in (a, b)]
+    return bool(sides[0] & sides[1])
 
 
 def _zero_points(frames: NDArray, nights: NDArray) -> NDArray[np.float64]:
-    """Return the mean zero point of each night; NaN for a night without a frame."""
+    """Return the median zero point of each night; NaN for a night without a frame."""
     frames = frames[np.isfinite(frames["zero_point"]) & np.isin(frames["night"], nights)]
-    row = np.searchsorted(nights, frames["night"])
-    with np.errstate(invalid="ignore"):
-        return np.asarray(
-            np.bincount(row, frames["zero_point"], len(nights)) / np.bincount(row, minlength=len(nights))
-        )
+    return group_medians(frames["zero_point"], np.searchsorted(nights, frames["night"]), len(nights))
 
 
 def _maps(read: _Read, number: int, pair: tuple[int, int], stars: CommonStars) -> dict[str, FieldMap]:
@@ -289,12 +295,9 @@ def _band_notes(
 ) -> Iterator[str]:
     """Say what the numbers of a band do not show."""
     what = f"{names[0]} and {names[1]}, band {band.band}"
-    frames = read.sides.frames
-    inside = (frames["band_id"] == number) & (frames["component"] >= 0)
-    components = [
-        set(frames["component"][inside & (read.sides.of_frame == side)].tolist()) for side in (a, b)
-    ]
-    if not read.instrumental and not components[0] & components[1]:
+    if band.joint:
+        yield f"{what}: {_taken_off(band)}"
+    elif not read.instrumental:
         yield (
             f"{what}: no component of the solution holds both: their zero points are independent, and the offset is "
             "arbitrary; slopes and maps hold"
@@ -302,3 +305,13 @@ def _band_notes(
     for slope, name in ((band.found.by_colour, "colour"), (band.found.by_mag, "magnitude")):
         if slope.why_not:
             yield f"{what}: no slope with {name}: {slope.why_not}"
+
+
+def _taken_off(band: BandAudit) -> str:
+    """Say what of the offset the zero points of a solution took away."""
+    raw = band.raw_nights[band.told_nights]
+    nights = f" ({raw.min():+.3f} to {raw.max():+.3f} on {len(raw)} nights)" if len(raw) > 1 else ""
+    return (
+        "the zero points of the solution hold the offset near zero; what they took off is raw_offset "
+        f"{band.raw_offset:+.3f} mag{nights}, by night in '--table nights'"
+    )

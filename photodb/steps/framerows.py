@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core import sky
+from photodb.core.clock import told_airmass
 from photodb.core.ephemeris import airmass, altitude_of
 from photodb.core.timescales import night_of
 from photodb.images.headers import CameraDescription
@@ -110,11 +111,16 @@ def sky_values(
     altitude = altitude_of(
         ra, dec, result.exposure.mjd, *(float("nan") if v is None else v for v in (d.latitude, d.longitude))
     )
-    told = result.header_airmass
     return values | {
-        "airmass": told if np.isfinite(told) else airmass(altitude),
+        "airmass": airmass_of(result.header_airmass, altitude),
         **place_values(placement, result.nx, result.ny, centre),
     }  # fmt: skip
+
+
+def airmass_of(told: float, altitude: float) -> float:
+    """Return the airmass that the header tells where it can be one, else that of the altitude (deg; NaN: unknown)."""
+    told = told_airmass(told)
+    return told if np.isfinite(told) else float(airmass(altitude))
 
 
 def place_values(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core import sky
-from photodb.core.ephemeris import airmass, altitude_of
+from photodb.core.ephemeris import altitude_of
 from photodb.core.flags import Flag
 from photodb.core.tangent import TangentWCS
 from photodb.images.astrometry import compose
@@ -20,7 +20,7 @@ from photodb.storage.engine import Connection, Database
 from photodb.storage.frameplaces import LINK, Anchor
 
 from .doubts import renewed_doubts
-from .framerows import centre_of, match_rows, place_values
+from .framerows import airmass_of, centre_of, match_rows, place_values
 from .framestars import FrameStars, Observed, rows_of_stars
 from .place import FEW_STARS, FOUND_BLIND, Placement, Placer
 from .writeframe import associated, cells_of
@@ -270,4 +270,4 @@ def _airmass(row: Mapping[str, Any], centre: tuple[float, float, float]) -> floa
     """Return the airmass that the header told, else that at the centre; NaN where the site is not known."""
     d, told = row["description"], row["header_airmass"]
     site = (float("nan") if d.get(name) is None else d[name] for name in ("latitude", "longitude"))
-    return float(airmass(altitude_of(*centre[:2], row["mjd"], *site)) if told is None else told)
+    return airmass_of(float("nan") if told is None else told, altitude_of(*centre[:2], row["mjd"], *site))

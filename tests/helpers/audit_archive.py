@@ -42,6 +42,9 @@ class Truth:
     excess: float = 0.004  # mag, of a star
     colours: bool = True
     telescopes: tuple[str, str] = ("north", "south")
+    dimmed: tuple[
+        float, ...
+    ] = ()  # mag a night, by which the first telescope sees less, and the solution knows it
 
 
 def pattern(x, y):
@@ -79,7 +82,8 @@ def build(db: Database, truth: Truth | None = None, seed: int = 0) -> int:
                         number,
                     )
                     number += 1
-                    _term(conn, solution, frame, (25.0, 23.0)[side])
+                    dim = truth.dimmed[night] if truth.dimmed and side == 0 else 0.0
+                    _term(conn, solution, frame, (25.0 - dim, 23.0)[side])
                     seen = np.flatnonzero(rng.random(truth.n_stars) < 0.8)
                     n_obs[k][seen] += 1
                     x, y = -xi[seen] / HALF_WIDTH, eta[seen] / HALF_WIDTH

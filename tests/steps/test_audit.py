@@ -31,7 +31,9 @@ def test_two_telescopes_that_agree(database):
     assert band.found.scatter < 0.012
     assert pair.place.n == 300
     assert not band.colour
-    assert "no slope with colour: no colours" in pair.notes[0]
+    assert "hold the offset near zero" in pair.notes[0]
+    assert "raw_offset -2.000 mag (-2.00" in pair.notes[0]
+    assert "no slope with colour: no colours" in pair.notes[1]
     summary = table(report, "summary")
     assert summary.colnames == list(COLUMNS["summary"])
     assert summary["offset"].unit == "mag"
@@ -92,6 +94,21 @@ def test_a_map_and_a_drift_are_told(database):
     listed = table(report, "map")
     assert abs(listed["sigma"][0]) == np.abs(listed["sigma"][listed["camera"] == "north-ccd"]).max()
     assert set(listed["camera"]) == {"north-ccd", "south-ccd"}
+
+
+@pytest.mark.parametrize(
+    ("dimmed", "told"),
+    [
+        ((0, 0, 0.3, 0, 0, 0), "zero points of 1 of 6 nights are off, +0.30 mag on 60002"),
+        ((0.02, 0, 0.08, 0, 0.05, 0), "agree"),  # less than a tenth: the sky does as much
+        ((0.0, 0.4, 0.2, 0.6, 0.8, 1.0), "agree"),  # no night is like another: nothing is usual
+    ],
+)
+def test_what_the_zero_points_hide_on_a_night_is_told(database, dimmed, told):
+    audit_archive.build(database, Truth(80, 12, n_nights=6, dimmed=dimmed), 9)
+    pair, band = only(audit(database))
+    assert words(pair, band) == told
+    np.testing.assert_allclose(band.raw_nights, np.array(dimmed) - 2.0, atol=0.02)
 
 
 def test_errors_are_true_over_seeds(server):

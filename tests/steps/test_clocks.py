@@ -32,7 +32,7 @@ match = {{ TELESCOPE = "T1", CAMERA = "C1" }}
 """
 
 
-def night_of_lists(folder, shift_hours=0.0, with_airmass=False, exptime=60.0, mjds=NIGHT):
+def night_of_lists(folder, shift_hours=0.0, with_airmass=False, exptime=60.0, mjds=NIGHT, said=None):
     """Write star lists of a night whose clock is off by some hours."""
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(5)
@@ -42,7 +42,9 @@ def night_of_lists(folder, shift_hours=0.0, with_airmass=False, exptime=60.0, mj
     for k, mjd in enumerate(mjds, start=1):
         head = [f"# mjd = {mjd + shift_hours / 24:.8f}", f"# exptime = {exptime}", "# band = V"]
         head += ["# telescope = T1", "# camera = C1", "# nx = 800", "# ny = 800"]
-        if with_airmass:
+        if k in (said or {}):
+            head.append(f"# airmass = {said[k]}")
+        elif with_airmass:
             head.append(f"# airmass = {airmass(altitude_of(RA, DEC, mjd, *SITE.values())):.3f}")
         rows = [
             f"{400 - 1800 * a},{400 + 1800 * d},{RA + a / cosine},{DEC + d},{f * (1 + k / 100)},{f**0.5}"
@@ -78,6 +80,16 @@ def test_a_right_clock_is_not_doubted(described, tmp_path):
     assert (report.n_accepted, report.clocks) == (8, [])
     assert ask(db, "SELECT DISTINCT doubts, abs(airmass - header_airmass) < .002 FROM frame") == [(0, True)]
     assert _times(db).state == "ok" and verify_archive(db).doubts == ""
+
+
+def test_an_airmass_that_cannot_be_one_gives_way_to_that_of_time_and_place(described, tmp_path):
+    db = described()
+    ingest(db, [night_of_lists(tmp_path / "n", with_airmass=True, said={2: 1.0, 3: 99.0})], HERE)
+    rows = ask(db, "SELECT header_airmass, airmass, mjd, doubts FROM frame ORDER BY mjd")
+    true = [airmass(altitude_of(RA, DEC, row.mjd, *SITE.values())) for row in rows]
+    assert [rows[1].header_airmass, rows[2].header_airmass] == [1.0, 99.0]
+    assert [row.airmass for row in rows] == pytest.approx(true, abs=0.002)
+    assert [row.doubts for row in rows] == [0] * 8
 
 
 def test_local_time_read_as_utc_is_one_message_and_a_mark_on_each_frame(described, tmp_path):
