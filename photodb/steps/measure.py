@@ -28,6 +28,7 @@ from photodb.storage import forced, frames
 from photodb.storage.engine import Database
 from photodb.storage.forced import ForcedFrame
 from photodb.storage.framelists import FrameFilter
+from photodb.storage.tables import SERIAL_BITS
 
 from .judge import find_frames, frame_columns
 from .progress import Progress, Silent
@@ -258,18 +259,35 @@ def _forced_job(frame: ForcedFrame, targets: Targets, correction: Correction) ->
 
 
 def _write(db: Database, run_id: int, job: _Job, result: ForcedResult) -> int:
-    """Write a frame's measurements in one transaction; -1 if it was rejected, or measured by another meanwhile."""
+    """Write a frame's measurements in one transaction.
+
+    -1 if it was rejected, placed anew or measured by another process meanwhile.
+    """
     frame = job.frame
     rows = _rows(run_id, job, result)[job.wanted]
     with db.begin() as conn:
         cells = sky.cone_cells(frame.ra, frame.dec, frame.radius + LOCK_MARGIN_DEG, LOCK_ORDER)
         frames.lock_cells(conn, cells)
         status, n_forced = forced.state(conn, frame.frame_id)
-        if status != "accepted" or (frame.n_forced < 0 <= n_forced):
+        if status != "accepted" or (frame.n_forced < 0 <= n_forced) or not forced.still_there(conn, frame):
             return -1
+        rows = _one_each(rows, forced.owners(conn, frame.frame_id, rows["source_id"], rows["detection_id"]))
         rows = rows[~np.isin(rows["source_id"], forced.measured_sources(conn, frame.frame_id))]
         corrections = None if n_forced >= 0 else [_correction(c) for c in result.corrections]
         return forced.insert(conn, frame.frame_id, rows, corrections)
+
+
+def _one_each(rows: NDArray[Any], owner: NDArray[np.int64]) -> NDArray[Any]:
+    """Return one row for each source that is still there, its owner's key in it: the best of those merged meanwhile.
+
+    Of two that the frame could not part, one has no flux (DUPLICATE); else that of a detection is better.
+    """
+    rows = rows[owner >= 0].copy()
+    rows["source_id"] = owner[owner >= 0]
+    rows["cell"] = rows["source_id"] >> SERIAL_BITS
+    worse = np.lexsort((rows["detection_id"] < 0, rows["flags"] & int(Flag.DUPLICATE), rows["source_id"]))
+    _, first = np.unique(rows["source_id"][worse], return_index=True)
+    return rows[worse[first]]
 
 
 def _correction(c: Any) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, text
 
 from photodb.core.flags import BAD
 from photodb.core.positions import at_epoch
+from photodb.errors import NothingMatched
 from photodb.storage import bulk, sources
 from photodb.storage.bulkupdate import fetch_columns
 from photodb.storage.partitions import ensure_partitions
+from photodb.storage.sourceids import living
 from photodb.storage.tables import frame
 
 TARGET = np.dtype(
@@ -127,6 +129,37 @@ def state(conn: Connection, frame_id: int) -> tuple[str, int]:
         {"f": frame_id},
     ).first()
     return ("gone", -1) if row is None else (str(row[0]), int(row[1]))
+
+
+def still_there(conn: Connection, of: ForcedFrame) -> bool:
+    """Tell whether a frame has the place that it had when it was read: it was not placed anew since."""
+    return bool(conn.scalar(text("SELECT wcs FROM frame WHERE frame_id = :f"), {"f": of.frame_id}) == of.wcs)
+
+
+def owners(
+    conn: Connection, frame_id: int, source_id: NDArray[np.int64], detection_id: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the sources that measurements of a frame are of by now, (n,); -1 where the source is gone.
+
+    Since its place was read, a source may have been merged into another one, or split: a measurement goes with its
+    detection, one without a detection to what its source is part of.
+
+    Parameters
+    ----------
+    source_id, detection_id : (n,) as they were read; detection -1 if none.
+    """
+    query = "SELECT source_id FROM source WHERE merged_into < 0 AND source_id = ANY(%s::int8[])"
+    there = bulk.copy_out(conn, query, [("source_id", "i8")], (source_id,))["source_id"]
+    now = source_id.copy()
+    for k in np.flatnonzero(~np.isin(source_id, there)).tolist():
+        try:
+            now[k] = living(conn, int(source_id[k]))
+        except NothingMatched:
+            now[k] = -1
+    seen = bulk.copy_out(conn, _SEEN, _SEEN_DTYPE, (frame_id,))
+    _, here, row = np.intersect1d(detection_id, seen["detection_id"], return_indices=True)
+    now[here] = seen["source_id"][row]
+    return now
 
 
 def insert(conn: Connection, frame_id: int, rows: NDArray, corrections: list[dict[str, Any]] | None) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from photodb.core.flags import Flag
 from photodb.errors import NothingMatched, UsageError
 from photodb.steps.ingest import IngestSettings, ingest
-from photodb.steps.measure import MeasureSettings, measure
+from photodb.steps.measure import MeasureSettings, _force, _jobs, _write, measure, waiting
 from photodb.steps.runs import list_runs, undo_run
 from photodb.steps.sourcechange import SplitRule, merge, split
 from photodb.steps.verify import verify_archive
@@ -255,3 +255,52 @@ def test_what_is_split_is_measured_where_it_has_no_measurement_and_merged_again_
     undo_run(database, measure_run)
     undo_run(database, split_run)
     assert hashes(database) == before
+
+
+@pytest.mark.parametrize("merged_first", [False, True])
+def test_what_is_merged_or_split_between_reading_and_writing_is_one_row_a_source(
+    database, filled, merged_first
+):
+    """Another process changes sources, or undoes what founded one, while the workers measure."""
+    source, gone = (
+        row[0]
+        for row in ask(
+            database,
+            "SELECT source_id FROM detection WHERE flags = 0 GROUP BY 1 HAVING count(*) = 4 ORDER BY max(mag) LIMIT 2",
+        )
+    )
+    frames = [row[0] for row in ask(database, "SELECT frame_id FROM frame ORDER BY 1")]
+    later = SplitRule(frames=(f"{frames[2]}-{frames[3]}",))
+    (change,) = split(database, source, later).changes if merged_first else (None,)
+    with database.begin() as conn:
+        conn.execute(text("DELETE FROM forced"))
+        conn.execute(text("UPDATE frame SET n_forced = NULL"))
+    jobs = list(_jobs(database, waiting(database)[0], least=1))
+    if merged_first:
+        merge(database, source, [change.source_id])
+    else:
+        (change,) = split(database, source, later).changes
+    with database.begin() as conn:
+        conn.execute(text("UPDATE detection SET source_id = -1, cell = -1 WHERE source_id = :s"), {"s": gone})
+        conn.execute(text("DELETE FROM source WHERE source_id = :s"), {"s": gone})
+    run = list_runs(database, "ingest")[0]["run_id"]
+    assert all(_write(database, run, job, _force(job.job)) > 80 for job in jobs)
+    seen = "SELECT frame_id FROM forced WHERE source_id = :s AND detection_id >= 0 ORDER BY 1"
+    parts = [frames] if merged_first else [frames[:2], frames[2:]]
+    ids = [source] if merged_first else [source, change.source_id]
+    assert [[f for (f,) in ask(database, seen, s=s)] for s in ids] == parts
+    owners = """SELECT count(*) FROM forced r JOIN source s USING (source_id) LEFT JOIN detection d
+                ON d.frame_id = r.frame_id AND d.detection_id = r.detection_id WHERE s.merged_into < 0
+                AND (r.detection_id < 0 OR d.source_id = r.source_id)"""
+    assert ask(database, owners) == ask(database, "SELECT count(*) FROM forced")
+
+
+def test_a_frame_placed_anew_while_it_is_measured_waits_on(database, filled):
+    with database.begin() as conn:
+        conn.execute(text("DELETE FROM forced"))
+        conn.execute(text("UPDATE frame SET n_forced = NULL"))
+    job = next(_jobs(database, waiting(database)[0], least=2))
+    with database.begin() as conn:
+        conn.execute(text("UPDATE frame SET wcs = jsonb_set(wcs, '{order}', '1') || '{\"placed\": 2}'"))
+    assert _write(database, list_runs(database, "ingest")[0]["run_id"], job, _force(job.job)) == -1
+    assert ask(database, "SELECT count(*) FROM frame WHERE n_forced IS NULL") == [(4,)]
