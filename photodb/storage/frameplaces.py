@@ -149,8 +149,10 @@ def unlink(conn: Connection, frame_id: int) -> int:
     """Take a frame's detections from their sources, whose counts follow; delete its matches and forced measurements.
 
     Returns the number of forced measurements. Sources that are left without detections stay, with a count of 0, for
-    `settle_left`.
+    `settle_left`. Frames are written before sources, as ingest does: in another order two could wait for each other.
     """
+    cleared = "UPDATE frame SET n_forced = NULL, aperture_corrections = NULL WHERE frame_id = :frame"
+    conn.execute(text(cleared), {"frame": frame_id})
     conn.execute(
         text(
             """
@@ -164,8 +166,6 @@ def unlink(conn: Connection, frame_id: int) -> int:
     )
     conn.execute(text("DELETE FROM astrometric_match WHERE frame_id = :frame"), {"frame": frame_id})
     deleted = conn.execute(text("DELETE FROM forced WHERE frame_id = :frame"), {"frame": frame_id}).rowcount
-    cleared = "UPDATE frame SET n_forced = NULL, aperture_corrections = NULL WHERE frame_id = :frame"
-    conn.execute(text(cleared), {"frame": frame_id})
     return int(deleted)
 
 
@@ -270,7 +270,8 @@ def former_sources(conn: Connection, frame_place_ids: Sequence[int]) -> list[int
 
 def renew_means(conn: Connection, source_ids: Sequence[int]) -> None:
     """Make counts, times and means of sources anew from their detections, while nobody else writes sources."""
-    conn.execute(text("LOCK TABLE source IN SHARE ROW EXCLUSIVE MODE"))
+    # ingest reads means after it has written its frame: who waits for both tables waits until it has written them
+    conn.execute(text("LOCK TABLE frame, source IN SHARE ROW EXCLUSIVE MODE"))
     renew_sources(conn, source_ids)
 
 

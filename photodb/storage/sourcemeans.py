@@ -36,7 +36,8 @@ _DETECTION = np.dtype(
 def renew_touched(conn: Connection, table: str = "touched") -> int:
     """Delete the sources of a table that are left without detections, renew the others; return how many went.
 
-    Those that were merged into others stay, for their names lead there. Proper motions of a catalogue stay too.
+    Those that were merged into others stay, for their names lead there, unless all that they lead to went. Proper
+    motions of a catalogue stay too.
 
     Parameters
     ----------
@@ -49,22 +50,47 @@ def renew_touched(conn: Connection, table: str = "touched") -> int:
         )
     ).rowcount
     _renew(conn, table)
-    return deleted
+    return deleted + (_settle_orphans(conn) if deleted else 0)
+
+
+def _settle_orphans(conn: Connection) -> int:
+    """Delete sources that were merged into one that is gone; those that kept detections live again.
+
+    So it comes where two runs at once saw a star, one merged what both founded, and the other is taken back.
+    """
+    orphan = "merged_into >= 0 AND NOT EXISTS (SELECT FROM source k WHERE k.source_id = s.merged_into)"
+    seen = "EXISTS (SELECT FROM detection d WHERE d.source_id = s.source_id)"
+    revive = f"UPDATE source s SET merged_into = -1 WHERE {orphan} AND {seen} RETURNING source_id"
+    deleted = 0
+    while True:
+        renew_sources(conn, list(conn.scalars(text(revive))))
+        gone = conn.execute(text(f"DELETE FROM source s WHERE {orphan} AND NOT {seen}")).rowcount
+        deleted += gone
+        if not gone:
+            return deleted
 
 
 def renew_sources(conn: Connection, source_ids: Sequence[int]) -> None:
     """Make counts, times and mean positions of sources anew from their detections."""
-    if not source_ids:
-        return
-    conn.execute(
-        text(
-            "CREATE TEMP TABLE changed_source ON COMMIT DROP AS SELECT cell, source_id FROM source "
-            "WHERE source_id = ANY(:ids)"
-        ),
-        {"ids": [int(i) for i in source_ids]},
-    )
-    _renew(conn, "changed_source")
-    conn.execute(text("DROP TABLE changed_source"))
+    if source_ids:
+        _with_table(conn, "changed_source", source_ids)
+        _renew(conn, "changed_source")
+        conn.execute(text("DROP TABLE changed_source"))
+
+
+def renew_or_delete(conn: Connection, source_ids: Sequence[int]) -> int:
+    """Do what `renew_touched` does, for some sources by their keys."""
+    _with_table(conn, "touched", source_ids)
+    deleted = renew_touched(conn)
+    conn.execute(text("DROP TABLE touched"))
+    return deleted
+
+
+def _with_table(conn: Connection, name: str, source_ids: Sequence[int]) -> None:
+    """Make a temporary table of cells and keys of those of some sources that are there."""
+    rows = "SELECT cell, source_id FROM source WHERE source_id = ANY(CAST(:ids AS bigint[]))"
+    given = {"ids": [int(i) for i in source_ids]}
+    conn.execute(text(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS {rows}"), given)
 
 
 def _renew(conn: Connection, table: str) -> None:

@@ -29,7 +29,8 @@ BLOCKERS: tuple[str, ...] = (
                       'undo that first', count(*), {TAKER})
         FROM {CHANGES} h CROSS JOIN unnest(h.detections) AS given(id) LEFT JOIN detection d
         ON d.frame_id = given.id >> 20 AND d.detection_id = given.id AND d.cell = (({TAKER}) >> {SERIAL_BITS})::int4
-        WHERE d.source_id IS DISTINCT FROM {TAKER} AND NOT EXISTS (SELECT FROM {CHANGES} l
+        WHERE d.source_id IS DISTINCT FROM {TAKER}
+        AND EXISTS (SELECT FROM frame f WHERE f.frame_id = given.id >> 20) AND NOT EXISTS (SELECT FROM {CHANGES} l
               WHERE l.source_history_id > h.source_history_id AND given.id = ANY(l.detections)) GROUP BY {TAKER}""",
     f"""SELECT format('solution %s has light curves of sources as it left them: undo its run %s first',
                       s.solution_id, s.run_id)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from photodb.storage import overlaps, placeundo, sourceundo
 from photodb.storage.partitions import drop_solution_partition
-from photodb.storage.sourcemeans import renew_sources, renew_touched
+from photodb.storage.sourcemeans import renew_or_delete, renew_touched
 
 FRAMES = "(SELECT frame_id FROM frame WHERE run_id = :run)"
 SOLUTIONS = "(SELECT solution_id FROM solution WHERE run_id = :run)"
@@ -82,8 +82,8 @@ def undo(conn: Connection, run_id: int) -> dict[str, int]:
     """
     counts = _undo_solutions(conn, run_id)
     counts["source_history"], stale = sourceundo.undo_changes(conn, run_id)
-    renew_sources(conn, stale)
-    counts |= _undo_places(conn, run_id)
+    counts["source"] = renew_or_delete(conn, stale)
+    counts = _sum(counts, _undo_places(conn, run_id))
     counts["master"] = _undo_masters(conn, run_id)
     overlaps.forget(conn, run_id)
     counts = _sum(counts, _undo_frames(conn, run_id))
@@ -133,11 +133,7 @@ def _withdraw(conn: Connection, solution_id: int) -> None:
 def _undo_places(conn: Connection, run_id: int) -> dict[str, int]:
     """Give frames their places before the run back, and renew the sources of both places."""
     counts, touched = placeundo.restore(conn, run_id)
-    if touched:
-        rows = "SELECT cell, source_id FROM source WHERE source_id = ANY(:ids)"
-        conn.execute(text(f"CREATE TEMP TABLE touched ON COMMIT DROP AS {rows}"), {"ids": touched})
-        counts["source"] = renew_touched(conn)
-        conn.execute(text("DROP TABLE touched"))
+    counts["source"] = renew_or_delete(conn, touched)
     return counts
 
 

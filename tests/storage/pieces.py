@@ -13,7 +13,7 @@ from photodb.storage import forced, runs, tables
 from photodb.storage.bulk import copy_in
 from photodb.storage.engine import Database
 from photodb.storage.partitions import ensure_partitions
-from photodb.storage.undo import renew_sources
+from photodb.storage.sourcemeans import renew_sources
 from tests.storage.rows import _instrument, add_solution, detection_rows, dtype_of, forced_rows, insert
 
 ARCSEC = 1 / 3600

@@ -318,3 +318,25 @@ def test_until_the_next_solution_the_light_curve_shows_the_points_of_both(databa
     new = curve(database, keep, solution)
     assert new["frame_id"].tolist() == told["frame_id"].tolist()
     assert new["mag"] == pytest.approx(told["mag"], abs=1e-5, nan_ok=True)
+
+
+def test_runs_at_once_are_taken_back_in_any_order(server):
+    """The run that began first merged, at its end, what both founded; then the later one goes, or the earlier."""
+    for later_first in (True, False):
+        name = server.create()
+        try:
+            with server.database(name) as db:
+                made = fill(db, n_frames=2, n_stars=3, solve=False, force=False)
+                early, late = made.runs[:2]
+                # star by star: the source kept, then the one merged, is of the later run alone
+                for star, (keep, other) in enumerate(made.sources[:, ::-1].tolist()):
+                    keep, other = (keep, other) if star else (other, keep)
+                    with db.begin() as conn:
+                        merge_sources(conn, early, keep, [other])
+                for run in (late, early) if later_first else (early,):
+                    undo_run(db, run)
+                    sound(db)
+                left = rows(db, "SELECT count(*), count(*) FILTER (WHERE merged_into >= 0) FROM source")
+                assert left == ([(0, 0)] if later_first else [(3, 0)])
+        finally:
+            server.drop(name)
