@@ -53,6 +53,10 @@ def cell_of(key: NDArray[np.int64], order: int) -> NDArray[np.int64]:
     return np.where(key < 0, -1, key >> (2 * (KEY_ORDER - order)))
 
 
+CELL_DEG = 58.6
+"""Width of the cells of order 0; each order halves it."""
+
+
 def cone_ranges(ra: float, dec: float, radius_deg: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ranges [lo, hi) of order-29 keys that cover a cone, merged and ascending.
 
@@ -62,7 +66,7 @@ def cone_ranges(ra: float, dec: float, radius_deg: float) -> tuple[NDArray[np.in
     ----------
     ra, dec, radius_deg : deg
     """
-    depth = int(np.clip(np.floor(np.log2(58.6 / max(radius_deg, 1e-7))) + 2, 0, MAX_CONE_DEPTH))
+    depth = int(np.clip(np.floor(np.log2(CELL_DEG / max(radius_deg, 1e-7))) + 2, 0, MAX_CONE_DEPTH))
     cells, depths, _ = cone_search(
         Longitude(ra % 360.0, unit="deg"),
         Latitude(dec, unit="deg"),

@@ -28,7 +28,7 @@ from .calib import build_for_ingest, masters_pending
 from .cameras import Cameras, settle_cameras
 from .clocks import check_clocks
 from .measure import SEEN_TWICE, MeasureReport, measure_frames, waiting
-from .onestar import merge_doubles
+from .onestar import has_doubles_to_look_for, merge_doubles
 from .place import Placer
 from .progress import Progress, Silent
 from .runs import RecordedRun, recorded_run
@@ -167,7 +167,8 @@ def ingest(
     with Workers(_jobs(settings, len(files))) as workers:
         workers.start()
         todo, unreadable = _unknown_files(db, files, settings, report)
-        if settings.dry_run or not (todo or unreadable or masters_pending(db) or waiting(db)[0]):
+        left = masters_pending(db) or waiting(db)[0] or has_doubles_to_look_for(db)
+        if settings.dry_run or not (todo or unreadable or left):
             report.n_new = len(todo) + len(unreadable)
             report.seconds = time.perf_counter() - began
             return report

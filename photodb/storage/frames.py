@@ -122,13 +122,33 @@ def lock_cells(conn: Connection, cells: NDArray[np.int64]) -> None:
     )
 
 
+UNMERGED = """
+(run_id IN (SELECT run_id FROM run WHERE outcome IN ('running', 'interrupted', 'failed')) AND ingested_at >=
+ coalesce((SELECT max(started_at) FROM run WHERE command = 'ingest' AND outcome IN ('done', 'partial')), '-infinity'))
+"""
+"""Frames of runs that did not come to their end, unless a later ingest did: it has looked at them, too."""
+
+
+def unmerged(conn: Connection) -> bool:
+    """Tell whether there are frames around which no ingest has looked for sources that are one star."""
+    return bool(
+        conn.scalar(
+            text(f"SELECT EXISTS (SELECT FROM frame WHERE status = 'accepted' AND radius > 0 AND {UNMERGED})")
+        )
+    )
+
+
 def circles_to_look_at(conn: Connection, run_id: int) -> NDArray:
-    """Return ra, dec, radius (deg) of the placed frames of a run, and of those still to be measured at known places."""
-    query = """
-        SELECT ra, dec, radius FROM frame WHERE status = 'accepted' AND kind = 'science' AND radius IS NOT NULL
-        AND (run_id = %s OR (n_forced IS NULL AND source_format = 'pixels'))
+    """Return the circles that the placed frames of a run cover, and those of runs that were killed.
+
+    Fields: ra, dec, radius (deg), scale (arcsec/px).
+    """
+    query = f"""
+        SELECT ra, dec, radius, coalesce(pixel_scale, 1) FROM frame
+        WHERE status = 'accepted' AND kind = 'science' AND radius > 0 AND (run_id = %s OR {UNMERGED})
         """
-    return bulk.copy_out(conn, query, [("ra", "f8"), ("dec", "f8"), ("radius", "f8")], (run_id,))
+    names = ("ra", "dec", "radius", "scale")
+    return bulk.copy_out(conn, query, [(name, "f8") for name in names], (run_id,))
 
 
 def fields_near(conn: Connection, ra: float, dec: float, radius_deg: float) -> list[int]:

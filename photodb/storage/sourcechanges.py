@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from photodb.core import sky
 from photodb.core.flags import Flag
+from photodb.core.positions import CATALOGUE_PM_ERR
 from photodb.errors import UsageError
 from photodb.storage.bulk import copy_out
 from photodb.storage.sourceids import living
@@ -50,22 +51,24 @@ def merge_sources(
     other_ids: Sequence[int],
     note: str = "",
     force: bool = False,
+    most_apart: float = MAX_APART_ARCSEC,
 ) -> list[SourceChange]:
     """Merge sources into one that keeps its id; a change for each that was not part of it before.
 
-    The caller holds the locks of the cells around them, taken before it looked at them.
+    A proper motion that a catalogue gave to one is that of all. The caller holds the locks of the cells around them,
+    taken before it looked at them.
 
     Raises
     ------
     NothingMatched : there is no such source.
-    UsageError : without `force`, two of them were detected together on a frame, or are far apart; with or without,
-        one has a place on the sky and another an approximate one.
+    UsageError : without `force`, two of them were detected together on a frame, or are `most_apart` (arcsec)
+        apart; with or without, one has a place on the sky and another an approximate one.
     """
     keep = living(conn, keep_id)
     others = [i for i in dict.fromkeys(living(conn, i) for i in other_ids) if i != keep]
     if not others:
         return []
-    _check_places(conn, keep, others, force)
+    _check_places(conn, keep, others, np.inf if force else most_apart)
     changes = []
     for other in others:
         together = common_frames(conn, keep, other)
@@ -76,7 +79,7 @@ def merge_sources(
     return changes
 
 
-def _check_places(conn: Connection, keep: int, others: Sequence[int], force: bool) -> None:
+def _check_places(conn: Connection, keep: int, others: Sequence[int], most_apart: float) -> None:
     rows = {row.source_id: row for row in conn.execute(text(_PLACES), {"ids": [keep, *others]})}
     kept = rows[keep]
     for other in others:
@@ -87,9 +90,9 @@ def _check_places(conn: Connection, keep: int, others: Sequence[int], force: boo
                 "and from those of other fields; place the frames first ('photodb refcat load', ingest again)"
             )
         apart = 3600 * float(sky.separation_deg(kept.ra, kept.dec, row.ra, row.dec))
-        if apart > MAX_APART_ARCSEC and not force:
+        if apart > most_apart:
             raise UsageError(
-                f"sources {keep} and {other} are {apart:.1f} arcsec apart, more than {MAX_APART_ARCSEC:g}: "
+                f"sources {keep} and {other} are {apart:.1f} arcsec apart, more than {most_apart:g}: "
                 "look at both with 'photodb source show'; --force merges them all the same"
             )
 
@@ -122,9 +125,17 @@ def _merge_one(conn: Connection, run_id: int, keep: int, other: int, note: str) 
       (SELECT count(*) FROM detection d WHERE d.source_id = :other) WHERE source_id = :other RETURNING n_detections
     """
     left = int(conn.scalar(text(retired), values) or 0)
+    conn.execute(text(_CATALOGUE_MOTION), values)
     change = SourceChange("merged", other, keep, len(moved), left, len(frames), len(swapped))
     _write_history(conn, run_id, change, note, moved, frames, swapped, before)
     return change
+
+
+_CATALOGUE_MOTION = f"""
+UPDATE source k SET pm_ra = o.pm_ra, pm_dec = o.pm_dec, pm_err = o.pm_err FROM source o
+WHERE k.source_id = :keep AND o.source_id = :other AND o.pm_err = {CATALOGUE_PM_ERR}
+  AND k.pm_err IS DISTINCT FROM {CATALOGUE_PM_ERR}
+"""
 
 
 def _better_forced(conn: Connection, keep: int, other: int) -> tuple[list[int], list[int]]:
@@ -168,10 +179,10 @@ def split_source(
     """
     old = living(conn, source_id)
     chosen = np.unique(np.asarray(detection_ids, np.int64))
-    if _was_split(conn, old, chosen):
-        return []
     own = copy_out(conn, _OWN, _OWN_DTYPE, (old,))
     strange = np.setdiff1d(chosen, own["detection_id"])
+    if len(strange) and _was_split(conn, old, chosen):
+        return []
     if len(strange) or not 0 < len(chosen) < len(own):
         raise UsageError(_not_to_split(old, strange, len(chosen), len(own)))
     before = _rows_before(conn, [old])

@@ -340,3 +340,30 @@ def test_runs_at_once_are_taken_back_in_any_order(server):
                 assert left == ([(0, 0)] if later_first else [(3, 0)])
         finally:
             server.drop(name)
+
+
+def test_what_was_split_and_merged_back_can_be_split_again(database):
+    made = fill(database, n_frames=6, n_stars=1)
+    source, other = map(int, made.sources[0])
+    change(database, merge_sources, source, [other])
+    chosen = [int(made.detections[0].max())]
+    _, (first,) = change(database, split_source, source, chosen)
+    assert change(database, split_source, source, chosen)[1] == []
+    change(database, merge_sources, source, [first.source_id])
+    _, (second,) = change(database, split_source, source, chosen)
+    assert second.n_detections == 1 and second.source_id != first.source_id
+    sound(database)
+
+
+def test_the_motion_that_a_catalogue_tells_goes_with_the_star(database):
+    made = fill(database, n_stars=1)
+    keep, other = map(int, made.sources[0])
+    with database.begin() as conn:
+        told = "UPDATE source SET pm_ra = 900, pm_dec = -700, pm_err = -1 WHERE source_id = :o"
+        conn.execute(text(told), {"o": other})
+    before = hashes(database)
+    run, _ = change(database, merge_sources, keep, [other])
+    motion = "SELECT pm_ra, pm_dec, pm_err FROM source WHERE source_id = :s"
+    assert rows(database, motion, s=keep) == [(900, -700, -1)]
+    undo_run(database, run)
+    assert rows(database, motion, s=keep)[0][2] != -1 and hashes(database) == before
