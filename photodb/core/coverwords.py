@@ -37,6 +37,7 @@ class Place(Bundle):
     forced: NDArray[np.bool_]  # (n,) a source there has a forced flux
     flags: NDArray[np.int64]  # (n,) of that measurement, 0 without
     near_saturated: NDArray[np.bool_]  # (n,) a saturated star is within reach
+    near_star: NDArray[np.bool_]  # (n,) a star that was detected is within a FWHM
     bad_pixels: NDArray[np.bool_]  # (n,) a master masks pixels of the aperture
     left_out: NDArray[np.bool_]  # (n,) in a part of the frame that ingest left out
     alone: NDArray[np.bool_]  # (n,) false where the source was too near to another one to be measured
@@ -60,6 +61,7 @@ def words(place: Place) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     say(~place.alone & ~seen, MASKED, "too near to another source")
     say(place.forced, FORCED)
     say(~seen & near, EDGE, "the aperture leaves the frame")
+    say(~seen & place.near_star, MASKED, "in the light of another star")
     say(~seen & place.near_saturated, MASKED, "beside a saturated star")
     say(~seen & place.bad_pixels, MASKED, "bad pixels")
     say(~place.detected & place.left_out, MASKED, "in a part left out (--mask)")

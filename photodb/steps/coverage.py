@@ -160,12 +160,12 @@ def _columns(
     sources = lightcurves.sources_in_cone(conn, ra, dec, radius / 3600)[:MAX_NEIGHBOURS]
     seen = _measurements(conn, frames, sources, solution_id)
     unseen = (frames["status"] == "accepted") & (border >= 0) & ~seen["detected"] & ~seen["forced"]
-    near, bad = _in_the_way(conn, ra, dec, frames, x, y, np.flatnonzero(unseen))
+    saturated, star, bad = _in_the_way(conn, ra, dec, frames, x, y, np.flatnonzero(unseen))
     out = covermasks.left_out(conn, frames, x, y)
     place = Place(
         rejected=frames["status"] == "rejected", border=border, aperture=frames["aperture"],
         detected=seen["detected"], forced=seen["forced"], flags=seen["flags"], alone=seen["alone"],
-        near_saturated=near, bad_pixels=bad, left_out=out,
+        near_saturated=saturated, near_star=star, bad_pixels=bad, left_out=out,
     )  # fmt: skip
     word, why = coverwords.words(place)
     nothing = word == coverwords.LIMIT
@@ -179,14 +179,15 @@ def _columns(
 
 def _in_the_way(
     conn: Connection, ra: float, dec: float, frames: Columns, x: NDArray, y: NDArray, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell of the frames `rows` whether a saturated star is beside the place, and whether masters mask it, (n,)."""
-    near, bad = np.zeros(len(x), bool), np.zeros(len(x), bool)
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell of the frames `rows` whether a saturated star, or any, is beside the place, and whether masters mask it."""
+    saturated, star, bad = (np.zeros(len(x), bool) for _ in range(3))
     if len(rows):
         chosen = {name: column[rows] for name, column in frames.items()}
-        near[rows] = covermasks.near_saturated(conn, ra, dec, chosen, x[rows], y[rows])
+        saturated[rows] = covermasks.near_saturated(conn, ra, dec, chosen, x[rows], y[rows])
+        star[rows] = covermasks.near_star(conn, ra, dec, chosen, x[rows], y[rows])
         bad[rows] = covermasks.bad_pixels(conn, chosen, x[rows], y[rows])
-    return near, bad
+    return saturated, star, bad
 
 
 def _distances(ra: float, dec: float, frames: Columns, border: NDArray) -> Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +36,35 @@ def near_saturated(
     conn: Connection, ra: float, dec: float, frames: Columns, x: NDArray, y: NDArray
 ) -> NDArray[np.bool_]:
     """Tell on which frames (n,) a saturated star lies within the aperture and a FWHM of a place."""
-    out = np.zeros(len(x), bool)
     reach = np.nan_to_num(frames["aperture"]) + np.nan_to_num(frames["fwhm"])
+    return _beside(conn, (ra, dec), frames, (x, y), reach, coverage.saturated_of)
+
+
+def near_star(
+    conn: Connection, ra: float, dec: float, frames: Columns, x: NDArray, y: NDArray
+) -> NDArray[np.bool_]:
+    """Tell on which frames (n,) a star was detected within a FWHM of a place: in its light no faint one is seen."""
+    return _beside(conn, (ra, dec), frames, (x, y), np.nan_to_num(frames["fwhm"]), coverage.spots_of)
+
+
+def _beside(
+    conn: Connection,
+    place: tuple[float, float],
+    frames: Columns,
+    pixels: tuple[NDArray, NDArray],
+    reach: NDArray,
+    read: Callable[[Connection, NDArray], NDArray],
+) -> NDArray[np.bool_]:
+    """Tell on which frames (n,) something that `read` gives of the sources around lies within a reach, px."""
+    x, y = pixels
+    out = np.zeros(len(x), bool)
     widest = float(np.max(reach * np.nan_to_num(frames["pixel_scale"]), initial=0.0)) / ARCSEC
     if not widest:
         return out
-    sources = sources_in_cone(conn, ra, dec, widest)[:MOST_NEIGHBOURS]
+    sources = sources_in_cone(conn, *place, widest)[:MOST_NEIGHBOURS]
     if not len(sources):
         return out
-    stars = coverage.saturated_of(conn, sources)
+    stars = read(conn, sources)
     row = {int(f): i for i, f in enumerate(frames["frame_id"])}
     for star in stars[np.isin(stars["frame_id"], frames["frame_id"])]:
         i = row[int(star["frame_id"])]

@@ -57,7 +57,7 @@ FORCED_DTYPE = [
     ("frame_id", "i8"), ("source_id", "i8"), ("x", "f8"), ("y", "f8"), ("flux", "f8"), ("flux_err", "f8"),
     ("psf", "?"), ("flags", "i8"),
 ]  # fmt: skip
-SATURATED_DTYPE = [("frame_id", "i8"), ("source_id", "i8"), ("x", "f8"), ("y", "f8")]
+SPOT_DTYPE = [("frame_id", "i8"), ("source_id", "i8"), ("x", "f8"), ("y", "f8")]
 
 MAX_RADIUS_DEG = 90.0
 """Frames beyond have no tangent plane."""
@@ -205,9 +205,15 @@ def points_of(conn: Connection, sources: NDArray, solution_id: int) -> NDArray:
 
 
 def saturated_of(conn: Connection, sources: NDArray) -> NDArray:
-    """Return where sources were saturated, `SATURATED_DTYPE`."""
+    """Return where sources were saturated, `SPOT_DTYPE`."""
     query = f"SELECT frame_id, source_id, x, y FROM detection WHERE {_WHERE} AND flags & :bit <> 0"
-    return _of_sources(conn, query, sources, SATURATED_DTYPE, bit=int(Flag.SATURATED))
+    return _of_sources(conn, query, sources, SPOT_DTYPE, bit=int(Flag.SATURATED))
+
+
+def spots_of(conn: Connection, sources: NDArray) -> NDArray:
+    """Return where sources were detected, `SPOT_DTYPE`."""
+    query = f"SELECT frame_id, source_id, x, y FROM detection WHERE {_WHERE}"
+    return _of_sources(conn, query, sources, SPOT_DTYPE)
 
 
 def psf_corrections(conn: Connection, solution_id: int, frame_ids: NDArray) -> dict[int, list[float]]:

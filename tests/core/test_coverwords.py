@@ -8,7 +8,7 @@ from photodb.core.flags import Flag
 
 PLAIN = {
     "rejected": False, "border": 50.0, "aperture": 4.0, "detected": False, "forced": False, "flags": 0,
-    "near_saturated": False, "bad_pixels": False, "left_out": False, "alone": True,
+    "near_saturated": False, "near_star": False, "bad_pixels": False, "left_out": False, "alone": True,
 }  # fmt: skip
 
 
@@ -28,6 +28,8 @@ PLAIN = {
         ({"bad_pixels": True, "border": 1.0}, "masked"),
         ({"near_saturated": True}, "masked"),
         ({"detected": True, "near_saturated": True}, "measured"),
+        ({"near_star": True}, "masked"),
+        ({"near_star": True, "forced": True}, "forced"),
         ({"left_out": True}, "masked"),
         ({"left_out": True, "forced": True}, "masked"),
         ({"left_out": True, "detected": True}, "measured"),

@@ -206,6 +206,13 @@ def test_saturated_stars_and_what_is_beside_them(night):
     }
 
 
+def test_no_limit_is_told_within_the_light_of_a_star(night):
+    beside = night.at((BRIGHT[0] + 2.5, BRIGHT[1]), radius_arcsec=1.0)
+    assert words(beside) == ["masked"] * 3 + ["rejected"]
+    assert set(beside.columns["reason"][:3].tolist()) == {"in the light of another star"}
+    assert words(night.at((BRIGHT[0] + 9.0, BRIGHT[1]), radius_arcsec=1.0))[:3] == ["limit"] * 3
+
+
 def test_parts_left_out_at_ingest(night):
     behind = night.at(BEHIND).columns
     assert behind["coverage"].tolist()[:3] == ["measured"] * 3
