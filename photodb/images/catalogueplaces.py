@@ -176,8 +176,10 @@ def placer(table: TableFile, told: CatalogueMap, find: Callable[..., str | None]
             columns[role] = name
     for role in ("ra", "dec"):
         if role not in columns:
+            old = any(year in name for name in table.columns for year in OLD)
             raise UsageError(
                 f"{table.path}: no column for {role}; {near_names(role, table.columns)}; say --column {role}=NAME"
+                + (" and, of another equinox, --frame fk4:B1950" if old else "")
             )
     _refuse_old(columns, told, table)
     units = {role: _first_unit(table, role, name, told) for role, name in columns.items()}

@@ -42,6 +42,11 @@ def test_the_unit_of_a_column_counts(tmp_path):
         ("words.csv", "id,ra,dec\n1,north,south\n", "column ra holds no angles: 'north'"),
         ("none.csv", "id,ra,dec\n", "none of its 0 rows"),
         ("columns.csv", "id,x,y\n1,2,3\n", "no column for ra"),
+        (
+            "old.csv",
+            "id,RAB1950,DEB1950\n1,2,3\n",
+            "--column ra=NAME and, of another equinox, --frame fk4:B1950",
+        ),
         ("yaml.ecsv", "# %ECSV 1.0\n# ---\n# : [\nra dec\n1 2\n", "cannot be read as a table"),
     ],
 )
