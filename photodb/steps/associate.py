@@ -78,9 +78,13 @@ def associate(conn: Connection, run_id: int, sight: Sight, seen: Seen) -> Associ
 
     The caller holds the locks of the cells that the frame covers, taken before this reads.
     """
-    margin = (2 * sight.reach + SEARCH_ARCSEC) / 3600
     known = sources.sources_around(
-        conn, seen.ra, seen.dec, sight.centre, margin, sight.field_id if sight.approximate else -1
+        conn,
+        seen.ra,
+        seen.dec,
+        sight.centre,
+        search_deg(sight.reach),
+        sight.field_id if sight.approximate else -1,
     )
     real = seen.flags & Flag.COSMIC_RAY == 0
     places = _seen_places(seen, sight)
@@ -100,6 +104,11 @@ def associate(conn: Connection, run_id: int, sight: Sight, seen: Seen) -> Associ
     cell = np.where(source_id < 0, -1, source_id >> SERIAL_BITS)
     flags = flags | np.where(source_id < 0, int(Flag.UNMATCHED), 0).astype(np.int32)
     return Association(source_id, cell, flags.astype(np.int32), int(links.founds.sum()))
+
+
+def search_deg(reach: float) -> float:
+    """Return how far beyond its detections a frame of some reach (arcsec) looks for sources, deg."""
+    return (association.MOST_SIGMA * reach + SEARCH_ARCSEC) / 3600
 
 
 def _seen_places(seen: Seen, sight: Sight) -> Places:

@@ -89,7 +89,7 @@ class StoredPlacer:
                     assert found.wcs is not None
                     self.known[frame_id] = found.astrometry, found.wcs
                     return outcome
-                needed = np.union1d(cells, _cells(row, centre_of(found, frame)))
+                needed = np.union1d(cells, _cells(row, found, frame))
                 if len(needed) == len(cells):
                     return _write(conn, run_id, row, stars, frame, found, outcome)
             cells = needed
@@ -208,10 +208,12 @@ def _why(row: Mapping[str, Any], frame: FrameStars) -> str:
     return f"its {n} stars match no catalogue and no frame that one placed; it keeps its place ({row['astrometry']})"
 
 
-def _cells(row: Mapping[str, Any], centre: tuple[float, float, float]) -> NDArray[np.int64]:
+def _cells(row: Mapping[str, Any], found: Placement, frame: FrameStars) -> NDArray[np.int64]:
     """Return the cells of a frame's place, as it was and as it will be."""
+    assert found.wcs is not None
     ra, dec, radius = (float("nan") if row[name] is None else row[name] for name in ("ra", "dec", "radius"))
-    return np.union1d(cells_of(ra, dec, radius), cells_of(*centre))
+    now = cells_of(*centre_of(found, frame), found.wcs.scale_arcsec)
+    return np.union1d(cells_of(ra, dec, radius, row["pixel_scale"] or 0.0), now)
 
 
 def _write(

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photodb.core import sky
+from photodb.core.association import MOST_REACH_PX
 from photodb.core.positions import position_sigma
 from photodb.errors import FrameError
 from photodb.images.pipeline import FrameFailure, FrameResult
 from photodb.storage import frames, instruments, masters, overlaps
 from photodb.storage.engine import Connection, Database
 
-from .associate import Association, Seen, Sight, associate
+from .associate import Association, Seen, Sight, associate, search_deg
 from .cameras import Cameras
 from .framerows import (
     centre_of,
@@ -96,7 +97,8 @@ def _write_placed(
                 return _write_rejected(conn, run_id, result, cameras, error)
             finally:
                 _lap(stages, "register and place", began)
-            needed = np.union1d(cells, cells_of(*centre_of(placement, frame)))
+            scale = placement.wcs.scale_arcsec if placement.wcs else 0.0
+            needed = np.union1d(cells, cells_of(*centre_of(placement, frame), scale))
             if len(needed) == len(cells):
                 began = time.perf_counter()
                 written = _write_science(conn, run_id, result, frame, cameras, placement)
@@ -109,11 +111,17 @@ def _lap(stages: dict[str, float], name: str, began: float) -> None:
     stages[name] = stages.get(name, 0.0) + time.perf_counter() - began
 
 
-def cells_of(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
-    """Return the cells to lock for a frame: those it may touch, or the one lock for frames without a place."""
+def cells_of(ra: float, dec: float, radius: float, scale: float = 0.0) -> NDArray[np.int64]:
+    """Return the cells to lock for a frame: those it may touch, or the one lock for frames without a place.
+
+    Parameters
+    ----------
+    ra, dec, radius : deg; scale : arcsec/px. Detections on the edge reach sources beyond it, the farther the coarser.
+    """
     if not np.isfinite([ra, dec]).all():
         return NOWHERE
-    return sky.cone_cells(ra, dec, radius + LOCK_MARGIN_DEG, LOCK_ORDER)
+    margin = max(LOCK_MARGIN_DEG, search_deg(MOST_REACH_PX * scale))
+    return sky.cone_cells(ra, dec, radius + margin, LOCK_ORDER)
 
 
 def _band(conn: Connection, result: FrameResult) -> int | None:

@@ -7,10 +7,12 @@ import pytest
 from astropy.table import Table
 from sqlalchemy import text
 
+from photodb.core.association import MOST_REACH_PX
 from photodb.core.flags import Flag
-from photodb.core.sky import deproject, separation_deg
-from photodb.steps.associate import Seen, Sight, associate
+from photodb.core.sky import cell_of, deproject, healpix29, separation_deg
+from photodb.steps.associate import Seen, Sight, associate, search_deg
 from photodb.steps.refcat import load_refcat
+from photodb.steps.writeframe import LOCK_ORDER, cells_of
 from photodb.storage import runs
 from photodb.storage.sources import sources_in_cone
 
@@ -172,3 +174,14 @@ def test_what_lies_nowhere_has_no_source(database):
     with database.begin() as conn:
         done = associate(conn, run_id, sight(10.0, 0.0, 60000.0), seen([np.nan, 10.0], [np.nan, 0.0], 0.1))
     assert done.source_id[0] == -1 and done.flags[0] & Flag.UNMATCHED and done.source_id[1] > 0
+
+
+@pytest.mark.parametrize("scale", [0.3, 20.0, 90.0])
+def test_all_sources_that_a_frame_may_change_lie_in_cells_that_it_locks(scale):
+    rng = np.random.default_rng()
+    for ra, dec in zip(rng.uniform(0, 360, 8), (*rng.uniform(-85, 85, 6), 89.9, -90.0)):
+        cells = cells_of(ra, dec, 0.2, scale)
+        farthest = 0.2 + search_deg(MOST_REACH_PX * scale)
+        turn = np.linspace(0, 2 * np.pi, 60)
+        edge = deproject(farthest * np.cos(turn), farthest * np.sin(turn), ra, dec)
+        assert np.isin(cell_of(healpix29(*edge), LOCK_ORDER), cells).all()
