@@ -21,7 +21,7 @@ from .associate import Association
 from .cameras import Cameras
 from .doubts import doubts_of, offset_of, told_by
 from .framestars import FrameStars
-from .place import Placement
+from .placement import Placement
 
 NUMBERS = [
     "x",

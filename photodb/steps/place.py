@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from photodb.core.match import Registration
 from photodb.core.tangent import TangentWCS
 from photodb.errors import FrameError
 from photodb.images.astrometry import SkyFit, SkyStars, compose, fit_blind, fit_near
@@ -19,13 +18,14 @@ from photodb.images.solvefield import PROGRAM, SolveField
 from photodb.storage import frames, sources
 from photodb.storage.engine import Connection
 from photodb.storage.frames import ReferenceFrame
-from photodb.storage.refcats import Catalogue
 
 from .align import Aligner, Alignment, by_sky
 from .catalogues import Catalogues
 from .framestars import FrameStars
-from .headercheck import FAR_DEG, contradicts, fit_elsewhere, header_remark
-from .unplaced import Neighbour, by_other_cameras, by_pointing, may_found
+from .headercheck import FAR_DEG, contradicts, fit_elsewhere
+from .placement import Placement, beside, middle_of, named, placed
+from .unplaced import by_other_cameras, by_pointing, may_found, unconfirmed
+from .vain import Vain, hopeless, not_found_before
 
 REGISTERED_SEARCH_PX = 6.0
 HEADER_SEARCH_PX = 10.0
@@ -40,28 +40,8 @@ SOLVED = ("catalogue", "frames", "header")
 AWAY = 1.2
 """In radii of a frame: how far apart two pointings are that have few stars in common."""
 UNLIKE = "its stars are not those of an earlier frame of the same pointing, which no other frame matches"
-BESIDE = "position approximate: as that of the field, by a frame of another camera; load a catalogue"
 FOUND_BLIND = f"found by {PROGRAM}"
 BY_SKY = "shift by the sky: its stars match none of the frames of its field"
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a frame is."""
-
-    field_id: int  # -1: it founds a field
-    reference: ReferenceFrame | None
-    registration: Registration | None
-    wcs: TangentWCS | None
-    astrometry: str  # catalogue, frames, header, approximate, none
-    rms_arcsec: float
-    n_stars: int
-    fit: SkyFit | None
-    fit_keys: NDArray[np.int64] | None  # keys of the fitted stars, by row of fit
-    catalogue_id: int  # reference catalogue of the archive; -1 if none
-    source: str  # catalogue's name, for the remark
-    remark: str
-    alignment: Alignment | None = None  # what gave the registration, None where the sky did
 
 
 @dataclass
@@ -73,13 +53,12 @@ class Placer:
     _aligner: Aligner = field(default_factory=Aligner)
     catalogues: Catalogues = field(default_factory=Catalogues)
     blind: SolveField | None = None  # asked for frames that no catalogue places
+    _unsolved: Vain = field(default_factory=Vain)
 
     def pointing(self, frame: FrameStars) -> tuple[float, float]:
         """Return where the frame should be (deg): its header's WCS, its pointing, or what the caller said."""
         if frame.header_wcs is not None:
-            middle = np.array([(frame.nx - 1) / 2]), np.array([(frame.ny - 1) / 2])
-            ra, dec = frame.header_wcs.to_sky(*middle)
-            return float(ra[0]), float(dec[0])
+            return middle_of(frame.header_wcs, frame)
         if np.isfinite([frame.ra, frame.dec]).all():
             return frame.ra, frame.dec
         return self.center or (float("nan"), float("nan"))
@@ -114,7 +93,8 @@ class Placer:
         reference, alignment = self._aligner.align(conn, near, frame)
         anchor, prior = self._prior(frame, alignment)
         sure = anchor is not None and anchor.astrometry == "catalogue"
-        found = self.by_catalogues(conn, frame, xy, prior, sure, ra, dec)
+        patterns = sure or self._worth_a_search(conn, frame, prior, ra, dec)
+        found = self.by_catalogues(conn, frame, xy, prior, sure, ra, dec, patterns)
         if found and found.n_stars < FEW_STARS and sure:
             found = None
         if found is None and self.blind and not (anchor and anchor.astrometry in SOLVED):
@@ -122,6 +102,14 @@ class Placer:
         if found is None:
             found = self._without_catalogue(conn, frame, near, reference, alignment, prior, ra, dec)
         return self._in_field(conn, frame, found, alignment)
+
+    def _worth_a_search(
+        self, conn: Connection, frame: FrameStars, prior: TangentWCS | None, ra: float, dec: float
+    ) -> bool:
+        """Tell whether a frame is searched for by patterns: not where that was in vain for many before it."""
+        if prior is not None:
+            ra, dec = middle_of(prior, frame)
+        return not hopeless(not_found_before(conn, frame, ra, dec, self.radius(frame)))
 
     def _fields(self, conn: Connection, frame: FrameStars, ra: float, dec: float) -> list[int]:
         """List the fields to which a frame may belong, the likeliest first."""
@@ -148,13 +136,14 @@ class Placer:
         sure: bool,
         ra: float,
         dec: float,
+        patterns: bool = True,
     ) -> Placement | None:
-        """Try the loaded catalogues by priority, then the built-in bright list.
+        """Try the loaded catalogues by priority, then the built-in bright list; without `patterns` near the prior only.
 
         `sure` says that the prior comes from a frame that a catalogue placed: then stars must be where it puts them.
         """
         if prior is not None:
-            ra, dec = (float(v[0]) for v in prior.to_sky([(frame.nx - 1) / 2], [(frame.ny - 1) / 2]))
+            ra, dec = middle_of(prior, frame)
         if not np.isfinite(ra):
             return None
         epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
@@ -162,14 +151,14 @@ class Placer:
         known = self.catalogues.by_priority(conn)
         for catalogue in known:
             stars = self.catalogues.stars(conn, catalogue, ra, dec, reach, epoch)
-            fit = self._fit(frame, xy, stars, prior, sure, ra, dec)
+            fit = self._fit(frame, xy, stars, prior, sure, ra, dec, patterns)
             if fit:
-                return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
-        for catalogue in known if prior is frame.header_wcs else ():
+                return placed(frame, fit, stars, "catalogue", *named(catalogue))
+        for catalogue in known if patterns and prior is frame.header_wcs else ():
             stars = self.catalogues.stars(conn, catalogue, ra, dec, self.radius(frame) + FAR_DEG, epoch)
             fit = fit_elsewhere(frame, stars, ra, dec, self.pixel_scale(frame))
             if fit:
-                return _placed(frame, fit, stars, "catalogue", *_named(catalogue))
+                return placed(frame, fit, stars, "catalogue", *named(catalogue))
         return None
 
     def blindly(self, conn: Connection, frame: FrameStars) -> Placement | None:
@@ -177,15 +166,19 @@ class Placer:
 
         None also where no program is to be asked.
         """
-        size = (frame.nx, frame.ny)
-        solved = self.blind.solve(frame.xy, *size, self.pixel_scale(frame)) if self.blind else None
+        size, here = (frame.nx, frame.ny), self.pointing(frame)
+        if self.blind is None:
+            return None
+        vain = self._unsolved.hopeless(frame, *here, self.radius(frame))
+        solved = None if vain else self.blind.solve(frame.xy, *size, self.pixel_scale(frame))
         if solved is None:
+            self._unsolved.note(frame, *here)
             return None
         ra, dec = solved.wcs.ra0, solved.wcs.dec0
         found = self.by_catalogues(conn, frame, frame.xy, solved.wcs, False, ra, dec)
         fit = None if found else solved.refined(frame.xy, *size, frame.xy_err)
         if fit:  # the index's stars have no keys in the archive: no matches to keep
-            found = _placed(frame, fit, solved.stars, "catalogue", -1, f"the index files of {PROGRAM}")
+            found = placed(frame, fit, solved.stars, "catalogue", -1, f"the index files of {PROGRAM}")
             found = replace(found, fit=None, fit_keys=None)
         if not found:
             return None
@@ -197,7 +190,7 @@ class Placer:
         epoch = 2000.0 + (frame.mjd - 51544.5) / 365.25
         for catalogue in self.catalogues.by_priority(conn):
             stars = self.catalogues.stars(conn, catalogue, ra, dec, 1.5 * self.radius(frame) + 0.05, epoch)
-            remark = contradicts(frame, stars, _named(catalogue)[1])
+            remark = contradicts(frame, stars, named(catalogue)[1])
             if remark:
                 return remark
         return ""
@@ -211,6 +204,7 @@ class Placer:
         sure: bool,
         ra: float,
         dec: float,
+        patterns: bool = True,
     ) -> SkyFit | None:
         size = (frame.nx, frame.ny)
         if prior is not None and sure:
@@ -222,7 +216,8 @@ class Placer:
             )
             if fit:
                 return fit
-        return fit_blind(xy, stars, ra, dec, self.pixel_scale(frame), *size, xy_err=frame.xy_err)
+        scale = self.pixel_scale(frame)
+        return fit_blind(xy, stars, ra, dec, scale, *size, xy_err=frame.xy_err) if patterns else None
 
     def _without_catalogue(
         self, conn: Connection, frame: FrameStars, near: list[int], reference: ReferenceFrame | None,
@@ -235,10 +230,13 @@ class Placer:
             kind = "frames" if anchor.astrometry in SOLVED else anchor.astrometry
             rms = link.rms * prior.scale_arcsec if prior else float("nan")
             n, source = link.n_used, f"frame {anchor.frame_id}"
-            return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, "")
+            remark = unconfirmed(conn, [anchor.frame_id])
+            return Placement(-1, None, None, prior, kind, rms, n, None, None, -1, source, remark)
         fit, stars = self.by_sources(conn, frame, frame.xy, ra, dec)
         if fit:
-            return _placed(frame, fit, stars, "frames", -1, "sources of the archive")
+            found = placed(frame, fit, stars, "frames", -1, "sources of the archive")
+            told = unconfirmed(conn, sources.frames_of(conn, stars.key[fit.stars]))
+            return replace(found, remark="; ".join(filter(None, (found.remark, told))))
         if frame.header_wcs is not None and not frame.wcs_failed:
             against = self._contradicted(conn, frame)
             kind = "approximate" if against else "header"
@@ -248,7 +246,7 @@ class Placer:
             )
         neighbour = by_other_cameras(conn, frame, near, self.pixel_scale(frame))
         if neighbour:
-            return _beside(neighbour)
+            return beside(neighbour)
         here = self._rivals(conn, frame, near, ra, dec)
         if len(stars) >= MIN_SOURCES or not may_found(conn, frame, here):
             field = f"reference frame {reference.frame_id}" if reference else f"{len(stars)} known sources"
@@ -296,7 +294,7 @@ class Placer:
             )  # fmt: skip
         if found.wcs is None or found.astrometry == "approximate":
             return found
-        ra, dec = (float(v[0]) for v in found.wcs.to_sky([(frame.nx - 1) / 2], [(frame.ny - 1) / 2]))
+        ra, dec = middle_of(found.wcs, frame)
         reach = SAME_FIELD * 0.5 * np.hypot(frame.nx, frame.ny) * found.wcs.scale_arcsec / 3600
         near = frames.placed_fields_near(conn, ra, dec)
         here = [f for f in near if frames.field_distance(conn, f, ra, dec) <= reach]
@@ -314,37 +312,3 @@ class Placer:
             return replace(found, field_id=here[0])
         remark = "; ".join(filter(None, (found.remark, BY_SKY)))
         return replace(found, field_id=here[0], reference=reference, registration=moved, remark=remark)
-
-
-def _named(catalogue: Catalogue | None) -> tuple[int, str]:
-    """Return key and name of a catalogue; None is the built-in bright list."""
-    return (catalogue.reference_catalogue_id, catalogue.name) if catalogue else (-1, "built-in bright list")
-
-
-def _beside(neighbour: Neighbour) -> Placement:
-    """Return the place that another camera's frame gives: sure where that is sure, else in the same field."""
-    other, found, wcs = neighbour.frame, neighbour.registration, neighbour.wcs
-    rms, source = found.rms * wcs.scale_arcsec, f"frame {other.frame_id}"
-    if other.astrometry in ("catalogue", "frames", "header"):
-        return Placement(-1, None, None, wcs, "frames", rms, found.n_used, None, None, -1, source, "")
-    return Placement(
-        other.field_id, None, None, wcs, "approximate", rms, found.n_used, None, None, -1, source, BESIDE
-    )
-
-
-def _placed(frame: FrameStars, fit: SkyFit, stars: SkyStars, kind: str, key: int, name: str) -> Placement:
-    remark = header_remark(frame, fit)
-    return Placement(
-        -1,
-        None,
-        None,
-        fit.wcs,
-        kind,
-        fit.rms_arcsec,
-        fit.n_used,
-        fit,
-        stars.key[fit.stars],
-        key,
-        name,
-        remark,
-    )

@@ -15,14 +15,17 @@ from photodb.core.ephemeris import altitude_of
 from photodb.core.flags import Flag
 from photodb.core.tangent import TangentWCS
 from photodb.images.astrometry import compose
-from photodb.storage import frameplaces, frames
+from photodb.storage import frameplaces, frames, sources
 from photodb.storage.engine import Connection, Database
 from photodb.storage.frameplaces import LINK, Anchor
 
 from .doubts import renewed_doubts
 from .framerows import airmass_of, centre_of, match_rows, place_values
 from .framestars import FrameStars, Observed, rows_of_stars
-from .place import FEW_STARS, FOUND_BLIND, Placement, Placer
+from .place import FEW_STARS, FOUND_BLIND, Placer
+from .placement import Placement, middle_of
+from .unplaced import BY_HEADER, unconfirmed
+from .vain import Vain
 from .writeframe import associated, cells_of
 
 TRUST = ("catalogue", "frames", "header", "approximate", "none")
@@ -30,7 +33,7 @@ SAME_PX = 0.01
 """Two places whose corners agree to this are one place."""
 OUTDATED = re.compile(
     r"(; )?(position approximate: [^;]*(; load a catalogue[^;]*)?|WCS of the header: no catalogue[^;]*"
-    r"|no pointing in the header: [^;]*(; say --center[^;]*)?)"
+    rf"|{BY_HEADER}|no pointing in the header: [^;]*(; say --center[^;]*)?)"
 )
 """Remarks of a frame that a better place makes untrue."""
 
@@ -63,6 +66,7 @@ class StoredPlacer:
 
     def __post_init__(self) -> None:
         self.known: dict[int, tuple[str, TangentWCS]] = {}
+        self._vain, self._tried = Vain(), set[int]()
 
     def place(self, db: Database, run_id: int, frame_id: int, by_frames: bool) -> Outcome:
         """Find a frame's place and write it, all or nothing; what cannot be placed better keeps what it has.
@@ -104,9 +108,12 @@ class StoredPlacer:
             prior = compose(TangentWCS.from_dict(anchor.wcs), anchor.to_anchor, frame.nx, frame.ny)
         sure = anchor is not None and anchor.astrometry == "catalogue"
         ra, dec = self.placer.pointing(frame)
-        found = self.placer.by_catalogues(conn, frame, frame.xy, prior, sure, ra, dec)
+        where = middle_of(prior, frame) if prior else (ra, dec)
+        vain = frame.frame_id in self._tried or self._vain.hopeless(frame, *where, self.placer.radius(frame))
+        found = self.placer.by_catalogues(conn, frame, frame.xy, prior, sure, ra, dec, sure or not vain)
         if found and not (sure and found.n_stars < FEW_STARS):
             return _remarked(row, found)
+        self._missed(frame, where)
         if not by_frames:
             return None
         if not anchor and row["astrometry"] not in ("catalogue", "frames"):
@@ -115,16 +122,22 @@ class StoredPlacer:
                 return _remarked(row, found)
         if anchor and prior:
             rms, source = anchor.rms * prior.scale_arcsec, f"frame {anchor.frame_id}"
-            return Placement(-1, None, None, prior, "frames", rms, anchor.n, None, None, -1, source, "")
+            remark = unconfirmed(conn, [anchor.frame_id])
+            return Placement(-1, None, None, prior, "frames", rms, anchor.n, None, None, -1, source, remark)
         if row["astrometry"] in ("approximate", "none"):  # sources of sure places are of other frames then
             fit, known = self.placer.by_sources(conn, frame, frame.xy, ra, dec)
             if fit:
                 keys = known.key[fit.stars]
-                source = "sources of the archive"
-                return Placement(
-                    -1, None, None, fit.wcs, "frames", fit.rms_arcsec, fit.n_used, fit, keys, -1, source, ""
-                )
+                remark = unconfirmed(conn, sources.frames_of(conn, keys))
+                of_fit = fit.rms_arcsec, fit.n_used, fit, keys, -1, "sources of the archive"
+                return Placement(-1, None, None, fit.wcs, "frames", *of_fit, remark)
         return None
+
+    def _missed(self, frame: FrameStars, where: tuple[float, float]) -> None:
+        """Note a frame that no catalogue places: once in a command, for patterns find nothing at a second time."""
+        if frame.frame_id not in self._tried:
+            self._tried.add(frame.frame_id)
+            self._vain.note(frame, *where)
 
     def _anchor(self, conn: Connection, row: Mapping[str, Any]) -> Anchor | None:
         """Return the frame that tells where this one is; in a trial, the reference frame as it would be."""

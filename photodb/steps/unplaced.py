@@ -18,6 +18,7 @@ from photodb.storage.frames import ReferenceFrame
 from .framestars import FrameStars
 
 ANY_SCALE = (0.2, 5.0)
+BY_HEADER = "placed by way of frames that have the place of a header, which no catalogue confirms"
 SCALE_MARGIN = 1.1
 """How wrong the ratio of two pixel scales that headers tell may be."""
 LONELY = 4
@@ -70,6 +71,11 @@ def may_found(conn: Connection, frame: FrameStars, fields: Sequence[int]) -> boo
     references = [frames.reference_frame_id(conn, f, frame.camera_id) for f in fields]
     alone = not any(r is not None and registrations.is_followed(conn, r) for r in references)
     return alone and not frame.wcs_failed and len(fields) <= LONELY
+
+
+def unconfirmed(conn: Connection, frame_ids: Sequence[int]) -> str:
+    """Return the remark of a frame that hangs on others whose places are all of headers; empty else."""
+    return BY_HEADER if frames.rest_on_headers(conn, frame_ids, BY_HEADER) else ""
 
 
 def by_pointing(frame: FrameStars, ra: float, dec: float, scale: float) -> tuple[TangentWCS | None, str, str]:

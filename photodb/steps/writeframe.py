@@ -29,7 +29,8 @@ from .framerows import (
     sky_values,
 )
 from .framestars import FrameStars, Observed, as_stored, observed, stars_of_result
-from .place import Placement, Placer
+from .place import Placer
+from .placement import Placement
 
 LOCK_ORDER = 6
 LOCK_MARGIN_DEG = 0.02

@@ -248,6 +248,41 @@ def reference_frame(conn: Connection, field_id: int, camera_id: int) -> Referenc
     return None if frame_id is None else frame_with_stars(conn, field_id, frame_id)
 
 
+def not_by_catalogue(
+    conn: Connection, camera_id: int, around: tuple[float, float, float], least: float
+) -> int:
+    """Count the frames of a camera in a circle that no catalogue placed, ingested since the newest one was loaded.
+
+    It is 0 where a catalogue placed any frame there.
+
+    Parameters
+    ----------
+    around : ra, dec and radius, deg. least : detections that they must have.
+    """
+    query = text(
+        """
+        SELECT CASE WHEN bool_or(astrometry = 'catalogue') THEN 0 ELSE count(*) FILTER (WHERE n_detections >= :least
+          AND ingested_at > (SELECT coalesce(max(coalesce(r.finished_at, now())), '-infinity')
+                             FROM reference_catalogue JOIN run r USING (run_id))) END
+        FROM frame WHERE camera_id = :camera AND status = 'accepted' AND kind = 'science'
+        AND dec BETWEEN :dec - :near AND :dec + :near
+        AND abs(CAST(mod(CAST(ra - :ra + 540 AS numeric), 360) AS float8) - 180) * cosd(:dec) <= :near
+        """
+    )
+    ra, dec, near = around
+    values = {"camera": camera_id, "ra": ra, "dec": dec, "near": near, "least": least}
+    return int(conn.scalar(query, values) or 0)
+
+
+def rest_on_headers(conn: Connection, frame_ids: Sequence[int], remark: str) -> bool:
+    """Tell whether frames have the places of their headers, or by this remark those of others' headers, all of them."""
+    query = text(
+        "SELECT bool_and(astrometry = 'header' OR position(CAST(:remark AS text) IN reason) > 0) "
+        "FROM frame WHERE frame_id = ANY(:frames)"
+    )
+    return bool(conn.scalar(query, {"frames": list(frame_ids), "remark": remark}))
+
+
 def references_of_others(conn: Connection, fields: Sequence[int], camera_id: int) -> list[ReferenceFrame]:
     """Return the reference frames that other cameras have of fields, in the order of these; at most four."""
     query = (

@@ -130,6 +130,12 @@ def brightest_in_cone(conn: Connection, ra: float, dec: float, radius_deg: float
     return rows[np.lexsort((rows["source_id"], rows["mag"]))]
 
 
+def frames_of(conn: Connection, source_ids: NDArray[np.int64]) -> list[int]:
+    """List the frames on which sources were detected."""
+    query = text("SELECT DISTINCT frame_id FROM detection WHERE source_id = ANY(:ids)")
+    return list(conn.scalars(query, {"ids": source_ids.tolist()}))
+
+
 def insert_sources(
     conn: Connection, run_id: int, field_id: int, new: NDArray, approximate: bool
 ) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ from photodb.steps.refcat import load_refcat
 from photodb.steps.runs import list_runs, undo_run
 from photodb.steps.solve import SolveSettings, solve
 from photodb.steps.verify import verify_archive
+from photodb.storage import frames
 from photodb.storage.rowhashes import row_hashes
 from photodb.storage.todo import todo
 
@@ -337,3 +338,25 @@ def test_undone_where_frames_were_rejected_since_and_others_came(archive):
     assert others == before[2:]
     undo_run(archive, list_runs(archive)[0]["run_id"])
     assert ask(archive, told)[0] == before[0] and not problems(archive)
+
+
+def test_the_archive_remembers_what_was_searched_for_in_vain(archive):
+    ((camera, ra, dec, radius),) = ask(
+        archive, "SELECT camera_id, ra, dec, radius FROM frame ORDER BY 1 LIMIT 1"
+    )
+
+    def count(ra, least=20):
+        with archive.begin() as conn:
+            return frames.not_by_catalogue(conn, camera, (ra % 360, dec, radius / 4), least)
+
+    assert count(ra) == 0  # ingested before the catalogue came
+    with archive.begin() as conn:
+        conn.execute(text("UPDATE frame SET ingested_at = clock_timestamp() + interval '1 s'"))
+    assert (count(ra), count(ra, 10_000), count(ra + radius)) == (3, 0, 0)
+    with archive.begin() as conn:
+        conn.execute(text(f"UPDATE frame SET ra = mod(CAST(ra - {ra} + 360 AS numeric), 360)"))
+    assert count(1e-4) == count(-1e-4) == 3
+    with archive.begin() as conn:
+        conn.execute(text(f"UPDATE frame SET ra = mod(CAST(ra + {ra} AS numeric), 360)"))
+    solve_astrometry(archive)
+    assert count(ra) == 0  # a catalogue places them

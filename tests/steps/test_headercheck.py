@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from photodb.core.sky import deproject, separation_deg
 from photodb.core.tangent import TangentWCS
+from photodb.simulate.survey import simulate
+from photodb.steps.astrometry import solve_astrometry
 from photodb.steps.framestars import FrameStars
+from photodb.steps.ingest import IngestSettings, ingest
 from photodb.steps.place import Placer
 from photodb.steps.refcat import load_refcat
 
@@ -107,3 +111,18 @@ def test_a_header_where_no_catalogue_is_stays_as_it_is(database, catalogue):
     with database.begin() as conn:
         found = Placer().place(conn, frame_of(rng, there, there, stars))
     assert found.astrometry == "header" and "no catalogue or earlier frame confirms it" in found.remark
+
+
+def test_what_hangs_on_a_header_says_so_until_a_catalogue_comes(database, tmp_path):
+    simulate(tmp_path / "sim", n_frames=3, n_stars=120, n_telescopes=1, n_nights=1, seed=8)
+    ingest(database, [tmp_path / "sim" / "frames"], IngestSettings(jobs=0))
+    told = text("SELECT astrometry, reason FROM frame ORDER BY mjd")
+    with database.begin() as conn:
+        first, *others = conn.execute(told).all()
+    assert first.astrometry == "header" and {o.astrometry for o in others} == {"frames"}
+    assert all("which no catalogue confirms" in o.reason for o in others)
+    load_refcat(database, tmp_path / "sim" / "refcat.csv", "truth")
+    solve_astrometry(database)
+    with database.begin() as conn:
+        placed = conn.execute(told).all()
+    assert {(f.astrometry, "confirms" in f.reason) for f in placed} == {("catalogue", False)}
