@@ -1,6 +1,7 @@
 """Exit codes, tables, positions and progress, with click's runner and with real processes."""
 
 import csv
+import functools
 import io
 import json
 import os
@@ -141,10 +142,15 @@ def test_no_angles(text):
         parse_angle(text, hours=False)
 
 
+def without_archive(function):
+    return functools.wraps(function)(lambda **options: function(None, **options))
+
+
 @click.command(cls=common.SkyCommand)
+@without_archive
 @common.position_arguments
 @click.option("--radius", type=float)
-def where(ra, dec, radius):
+def where(database, ra, dec, radius):
     click.echo(f"{ra} {dec} {radius}")
 
 

@@ -282,7 +282,8 @@ def n_done(db):
 def _kill_after(process, database, n, seconds):
     """Kill a process group once more than n steps are done, and a little later; n = 0: at any moment."""
     while n and n_done(database) < n and process.poll() is None:
-        pass
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.003)
     if not n:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=50 * seconds)
