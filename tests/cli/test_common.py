@@ -171,7 +171,7 @@ def test_positions_as_arguments(arguments, output):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["10", "91"], ["10"], ["10", "--raduis"], ["10", "5", "--raduis", "3"]]
+    "arguments", [["10", "91"], ["10.5"], ["10", "--raduis"], ["10", "5", "--raduis", "3"]]
 )
 def test_wrong_positions_are_usage_errors(arguments):
     assert CliRunner().invoke(where, arguments).exit_code == 2
