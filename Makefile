@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.photodb-ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export MPLBACKEND := Agg
-# The tests that use a database.
+# The tests that use a database; those marked slow run on the embedded one only.
 EXTERNAL_TESTS ?= tests/storage tests/steps tests/cli tests/real
 
 .PHONY: demo test test-python test-external bench lint format clean
@@ -36,7 +36,7 @@ test-python: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 test-external: $(READY)  ## the parts that use a database, on a PostgreSQL found on this machine
-	bash tests/with_external_postgresql.sh $(BIN)/python -m pytest -n 2 --dist worksteal -q $(EXTERNAL_TESTS)
+	bash tests/with_external_postgresql.sh $(BIN)/python -m pytest -n 2 --dist worksteal -q -m 'not slow' $(EXTERNAL_TESTS)
 
 bench: $(READY)  ## what is timed, apart from the tests
 	$(BIN)/python -m benchmarks
