@@ -53,7 +53,7 @@ def test_stars_stay_one_source_each_at_ra_0_and_the_poles(database, centre):
     ra, dec = deproject(x, y, *centre)
     error = rng.uniform(0.05, 0.35, 150)
     alone = np.array([np.sort(np.hypot(x - a, y - b))[1] * 3600 > 6 for a, b in zip(x, y)])
-    owner = np.full((20, 150), -1, np.int64)
+    owner, looked = np.full((20, 150), -1, np.int64), np.zeros((20, 150), bool)
     for k in range(20):
         shift = rng.uniform(-0.05, 0.05, 2)
         order = rng.permutation(150)[: rng.integers(120, 151)]
@@ -64,10 +64,9 @@ def test_stars_stay_one_source_each_at_ra_0_and_the_poles(database, centre):
             done = associate(
                 conn, run_id, sight(*middle, 60000.0 + k), seen(here[0][order], here[1][order], error[order])
             )
-        owner[k, order] = done.source_id
+        owner[k, order], looked[k, order] = done.source_id, True
     linked = owner[:, alone] >= 0
-    n_seen = sum((owner[k, alone] != -1).sum() for k in range(20))
-    assert linked.sum() == n_seen > 1500
+    assert linked.sum() >= 0.995 * looked[:, alone].sum() > 1500
     per_star = [set(column[column >= 0]) for column in owner[:, alone].T]
     assert sum(len(s) != 1 for s in per_star) <= 1
     firsts = [next(iter(s)) for s in per_star]
