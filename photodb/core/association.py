@@ -21,6 +21,10 @@ out of focus places its stars better than by half their width."""
 N_SIGMA = 4.0
 MOST_SIGMA = 2.0
 """The reach follows the errors of both places, up to this many times the frame's reach."""
+SHARPER = 0.9
+"""A frame whose reach is less than this share of those before tells a source's magnitude anew."""
+MOST_IN_MAG = 20
+"""The mean magnitude of a source follows about this many detections."""
 BLEND_FWHM = 0.75
 BLEND_MAG = 1.75
 """A source that no detection was found of, this near to one and at most this much fainter, is blended with it."""
@@ -54,6 +58,38 @@ def reach_arcsec(scale: float, fwhm_px: float) -> float:
     """
     by_width = REACH_FWHM * fwhm_px if np.isfinite(fwhm_px) else 0.0
     return float(max(MIN_REACH_ARCSEC, scale * min(max(REACH_PX, by_width), MOST_REACH_PX)))
+
+
+def sharpest_mag(old: NDArray, n: NDArray, reach: NDArray, mag: NDArray, new_reach: float) -> NDArray:
+    """Return sources' mean instrumental magnitudes with one detection more each: of the sharpest frames only.
+
+    They tell neighbours apart, which the sharpest frames see side by side; other cameras have other zero points.
+
+    Parameters
+    ----------
+    old : (n,) mag, NaN if none; n, reach : (n,) detections and reach (arcsec) before; mag : (n,) mag, NaN if none.
+    new_reach : arcsec, of the frame.
+    """
+    step = 1.0 / np.minimum(n + 1, MOST_IN_MAG)
+    sharper = (new_reach < SHARPER * reach) | ~np.isfinite(old)
+    same = new_reach <= reach / SHARPER
+    mixed = np.where(sharper, mag, np.where(same, old + (mag - old) * step, old))
+    return np.where(np.isfinite(mag), mixed, old)
+
+
+def sharpest_means(mag: NDArray, reach: NDArray, starts: NDArray) -> NDArray[np.float64]:
+    """Return the same of all detections of each source at once: plain means, NaN where no magnitude is known.
+
+    Parameters
+    ----------
+    mag, reach : (n,) mag and arcsec of the detections, grouped by source; starts : (k,) first row of each group.
+    """
+    count = np.diff(np.r_[starts, len(mag)])
+    least = np.repeat(np.minimum.reduceat(reach, starts), count)
+    told = np.isfinite(mag) & (reach <= least / SHARPER)
+    n = np.add.reduceat(told.astype(float), starts)
+    total = np.add.reduceat(np.where(told, mag, 0.0).astype(float), starts)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
 def link(found: Places, known: Places, real: NDArray, strong: NDArray, fwhm_arcsec: float) -> Links:

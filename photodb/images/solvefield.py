@@ -136,11 +136,11 @@ def _run(command: list[str], seconds: float) -> str | None:
     ) as process:
         try:
             said, _ = process.communicate(timeout=seconds)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                return None
-            raise
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     return said.decode(errors="replace")
 
 

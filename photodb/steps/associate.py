@@ -22,14 +22,11 @@ from photodb.core.positions import (
 from photodb.core.sky import project
 from photodb.storage import refcats, sources
 from photodb.storage.engine import Connection
-from photodb.storage.sourcemeans import SHARPER
 from photodb.storage.sources import SOURCE
 from photodb.storage.tables import SERIAL_BITS
 
 MIN_NEW_SN = 5.0
 """A detection below this signal to noise in the best aperture joins a source but founds none."""
-MOST_IN_MAG = 20
-"""The mean magnitude of a source follows about this many detections."""
 SEARCH_ARCSEC = 30.0
 """Sources are fetched this far around a frame, beyond its reach: what another camera saw, or what has moved."""
 
@@ -130,17 +127,10 @@ def _moved(old: NDArray, seen: Seen, rows: NDArray, flags: NDArray, motion: NDAr
         new[name] = means[name]
     new["flags"] = old["flags"] | (flags[rows] & Flag.BLEND)
     new["reach"] = np.minimum(old["reach"], sight.reach)
-    new["mag"] = mean_mag(old["mag"], old["n_detections"], old["reach"], seen.mag[rows], sight.reach)
+    new["mag"] = association.sharpest_mag(
+        old["mag"], old["n_detections"], old["reach"], seen.mag[rows], sight.reach
+    )
     return new
-
-
-def mean_mag(old: NDArray, n: NDArray, reach: NDArray, mag: NDArray, new_reach: float) -> NDArray:
-    """Return the mean instrumental magnitude with one more: of the sharpest frames only, for neighbours to compare."""
-    step = 1.0 / np.minimum(n + 1, MOST_IN_MAG)
-    sharper = (new_reach < SHARPER * reach) | ~np.isfinite(old)
-    same = new_reach <= reach / SHARPER
-    mixed = np.where(sharper, mag, np.where(same, old + (mag - old) * step, old))
-    return np.where(np.isfinite(mag), mixed, old)
 
 
 def _founded(seen: Seen, founds: NDArray, flags: NDArray, motion: NDArray, sight: Sight) -> NDArray:

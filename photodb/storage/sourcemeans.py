@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from photodb.core import sky
-from photodb.core.association import reach_arcsec
+from photodb.core.association import reach_arcsec, sharpest_means
 from photodb.core.flags import Flag
 from photodb.core.positions import CATALOGUE_PM_ERR, MEAN, grouped_means, position_sigma
 from photodb.storage import bulk
 from photodb.storage.bulkupdate import update_rows
 from photodb.storage.sources import SOURCE
-
-SHARPER = 0.9
-"""A frame whose reach is less than this share of those before tells a source's magnitude anew."""
 
 _DETECTIONS = """
 SELECT d.cell, d.source_id, d.ra, d.dec, d.x_err, d.y_err, d.mag, d.flags, f.mjd, coalesce(f.pixel_scale, 1),
@@ -105,7 +102,6 @@ def _renew(conn: Connection, table: str) -> None:
 def _renewed(rows: NDArray) -> NDArray:
     """Return the rows of `SOURCE` that detections give; these are grouped by source."""
     starts = np.flatnonzero(np.r_[True, rows["source_id"][1:] != rows["source_id"][:-1]])
-    count = np.diff(np.r_[starts, len(rows)])
     sigma = position_sigma(rows["x_err"], rows["y_err"], rows["scale"])
     means = grouped_means(rows["source_id"], rows["ra"], rows["dec"], sigma, rows["mjd"])
     new = np.zeros(len(starts), SOURCE)
@@ -117,10 +113,7 @@ def _renewed(rows: NDArray) -> NDArray:
     pairs, which = np.unique(np.stack([rows["scale"], rows["fwhm"]], 1), axis=0, return_inverse=True)
     reach = np.array([reach_arcsec(*pair) for pair in pairs.tolist()])[which.ravel()]
     new["reach"] = np.minimum.reduceat(reach, starts)
-    told = np.isfinite(rows["mag"]) & (reach <= np.repeat(new["reach"], count) / SHARPER)
-    n = np.add.reduceat(told.astype(float), starts)
-    total = np.add.reduceat(np.where(told, rows["mag"], 0.0), starts)
-    new["mag"] = np.where(n > 0, total / np.maximum(n, 1), np.nan)
+    new["mag"] = sharpest_means(rows["mag"], reach, starts)
     return new
 
 

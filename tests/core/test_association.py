@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photodb.core.association import Places, link, movers, reach_arcsec
+from photodb.core.association import Places, link, movers, reach_arcsec, sharpest_mag, sharpest_means
 from photodb.core.positions import add_detection, at_epoch, first_means
 from photodb.core.sky import deproject, project, separation_deg
 
@@ -96,6 +96,23 @@ def test_movers_are_the_nearest_one_to_one():
     at, star = movers(found, np.array([[0.4, 0.0], [0.5, 0.1], [20.0, 0.0]]), 1.6)
     assert (at.tolist(), star.tolist()) == ([0, 1], [0, 1])
     assert [len(v) for v in movers(found[:0], found[:1], 1.0)] == [0, 0]
+
+
+def test_a_source_keeps_the_magnitude_of_its_sharpest_frames():
+    one = [np.array([v]) for v in (3.0, 4, 2.0)]  # magnitude, detections and reach before
+    assert sharpest_mag(*one, np.array([3.5]), 2.0) == pytest.approx(3.1)  # alike: the mean of five
+    assert sharpest_mag(*one, np.array([3.5]), 1.5) == 3.5  # sharper: anew
+    assert sharpest_mag(*one, np.array([3.5]), 4.0) == 3.0  # coarser: another zero point
+    assert sharpest_mag(*one, np.array([np.nan]), 1.0) == 3.0
+    assert sharpest_mag(np.array([np.nan]), *one[1:], np.array([3.5]), 4.0) == 3.5
+
+
+def test_the_magnitude_of_all_detections_is_the_mean_on_the_sharpest_frames():
+    rng = np.random.default_rng()
+    mag, reach = rng.normal(0, 1, 15), np.repeat([4.0, 1.5, 1.6], 5)
+    mag[7] = np.nan
+    both = sharpest_means(np.r_[mag, np.nan], np.r_[reach, 1.0], np.array([0, 15]))
+    assert both[0] == pytest.approx(np.nanmean(mag[5:])) and np.isnan(both[1])
 
 
 def brute_force(found, known):
